@@ -1,0 +1,12 @@
+"""ccostdb: a ledger for what AI agents spend.
+
+bytes        sources/*              read a stream, a file, an API
+frames       frames.py              whole SSE events, whole JSON lines
+events       sources/*  parse()     what one frame means, in our words
+ledger rows  ledger.py, windows.py, prices.py   identity, once each, what it cost
+SQLite       store.py               appended with position and run record
+rollups      rollups.py             recomputed where calls changed
+views        sql/views/             what people read: cli/, Datasette, notebooks, exports
+"""
+
+__version__ = "0.1.0"

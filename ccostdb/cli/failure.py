@@ -1,0 +1,78 @@
+"""Turns what a person can mend into one line, a hint and an exit status. A bug keeps its traceback."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import IO, Any
+
+import click
+
+from ccostdb.cli.options import LEDGER
+from ccostdb.errors import CcostError
+
+_BY_ERRNO = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EISDIR, errno.ENOTDIR}
+# SQLite's primary result codes that a person can mend (https://sqlite.org/rescode.html)
+_SQLITE = {
+    3: ("SQLite may not open the ledger", "Check who owns the file and its folder."),
+    5: ("Another process holds the ledger", "Try again, or end that process."),
+    6: ("Another process holds the ledger", "Try again, or end that process."),
+    8: ("The ledger cannot be written", "Check who owns the file and its folder."),
+    10: ("The ledger cannot be read", "Check that the path is a file, and its disk sound."),
+    11: ("The ledger is damaged", "Restore a backup, or look closer with ccostdb doctor."),
+    13: ("The disk is full", "Make room and run the same command again: nothing was lost."),
+    14: ("The ledger cannot be opened", "Check the path and who owns its folder."),
+    26: ("The file is not a SQLite database", "Name another with --db."),
+}
+
+
+class Failure(click.ClickException):
+    """One sentence on stderr, a hint under it, exit status 1."""
+
+    def __init__(self, message: str, hint: str | None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        from ccostdb.cli.terminal import printable
+
+        click.echo(f"Error: {printable(self.message)}", file=file, err=file is None)
+        if self.hint:
+            click.echo(printable(self.hint), file=file, err=file is None)
+
+
+@contextmanager
+def guarded(ctx: click.Context) -> Iterator[None]:
+    """Runs a command; what a person can mend leaves as Failure, an ended pipe and Ctrl-C leave quietly."""
+    try:
+        yield
+        sys.stdout.flush()
+    except CcostError as error:
+        raise Failure(error.message, error.hint) from error
+    except KeyboardInterrupt:
+        ctx.exit(130)
+    except BrokenPipeError:
+        _drop_stdout()
+        ctx.exit(0)
+    except OSError as error:
+        if error.errno not in _BY_ERRNO:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        raise Failure(f"{where}{error.strerror}.", None) from error
+    except Exception as error:
+        # asked by attribute: importing sqlite3 here would cost every command its start
+        code = getattr(error, "sqlite_errorcode", None)
+        known = _SQLITE.get(code & 0xFF) if isinstance(code, int) else None
+        if known is None:
+            raise
+        path = f": {ctx.meta[LEDGER]}" if LEDGER in ctx.meta else ""
+        raise Failure(f"{known[0]} ({error}){path}.", known[1]) from error
+
+
+def _drop_stdout() -> None:
+    """Points stdout to nowhere, so that Python's own flush at exit has nothing to complain about."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,66 @@
+"""Options that several commands share. A flag that is a setting waits in the context till settings load."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from ccostdb.settings import Settings
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+FLAGS = "ccostdb.flags"
+LEDGER = "ccostdb.ledger"  # its path, for the sentence of an error
+
+
+def remember(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    """A callback that keeps a flag's value under the name of its setting; the innermost command's wins."""
+
+    def keep(ctx: click.Context, _: click.Parameter, value: Any) -> None:
+        if value is not None:
+            ctx.meta.setdefault(FLAGS, {})[name] = value
+
+    return keep
+
+
+def setting_option(flag: str, name: str, **attributes: Any) -> Callable[[Command], Command]:
+    """An option that sets the field `name` of Settings."""
+    return click.option(flag, callback=remember(name), expose_value=False, **attributes)
+
+
+db_option = setting_option("--db", "db", metavar="PATH", help="The ledger's file.")
+
+
+def current_settings() -> Settings:
+    """The settings in force for this command, its flags included."""
+    from ccostdb.settings import load_settings
+
+    told = click.get_current_context().meta
+    settings = load_settings(told.get(FLAGS))
+    told[LEDGER] = settings.db
+    return settings
+
+
+@contextmanager
+def open_ledger(settings: Settings) -> Iterator[sqlite3.Connection]:
+    """The ledger for reading, as it is at one moment."""
+    from ccostdb.schema import open_reader
+
+    con = open_reader(settings)
+    try:
+        con.execute("begin")
+        yield con
+    finally:
+        con.close()
+
+
+def table_options(command: Command) -> Command:
+    """`--json` and `--csv`, as the argument `form`."""
+    command = click.option("--csv", "form", flag_value="csv", help="CSV, as in a pipe.")(command)
+    command = click.option("--json", "form", flag_value="json", default=None, help="A list of objects.")(command)
+    return db_option(command)

@@ -1,0 +1,163 @@
+"""A simulated CCO and sample transcripts, recorded the way real ones are. Nothing of the user's is read or written."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import NamedTuple
+
+from ccostdb import ingest
+from ccostdb.demo.server import TICK_S, SimulatedCco
+from ccostdb.demo.traffic import Event, make_traffic
+from ccostdb.demo.transcripts import write_transcripts
+from ccostdb.errors import BadArgument
+from ccostdb.ingest.streams import ingest_cco
+from ccostdb.schema import inspect, prepare, writing_lock
+from ccostdb.settings import Settings
+from ccostdb.sources.transcript_files import find_files
+from ccostdb.store import Store, open_store
+
+LONGEST_S = 10.0  # for the stream; it takes about 2
+
+
+class Transcripts(NamedTuple):
+    """What was written, what was read of it, and the calls that the ledger has from it."""
+
+    calls: int
+    files: int
+    lines: int
+    sightings: int
+    recorded_calls: int
+
+
+class Stream(NamedTuple):
+    """What the server counted and showed, and what the ledger has of it."""
+
+    calls: int
+    frames: int
+    shown_events: int
+    recorded_calls: int
+    missing_calls: int
+
+
+class Demo(NamedTuple):
+    """Where the ledger is, and what was recorded from where."""
+
+    db: Path
+    transcripts: Transcripts
+    stream: Stream
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every call was recorded."""
+        return all(source.recorded_calls == source.calls for source in (self.transcripts, self.stream))
+
+
+def run(db: Path | None = None) -> Demo:
+    """Records the demo into a new ledger: a temporary one, or the file `db`.
+
+    Raises BadArgument where `db` has been recorded into; KeyboardInterrupt when told to end, and then no file stays.
+    """
+    now_ns = time.time_ns()
+    temporary = tempfile.TemporaryDirectory(prefix="ccostdb-demo-")
+    with _ended_by_sigterm(), _new_ledger(db) as path, temporary as folder:
+        # Both sources are counted: they are different work.
+        settings = Settings(path, cco_counted=True, claude_paths=(Path(folder),))
+        with writing_lock(path):
+            prepare(settings)
+        stream = asyncio.run(_record_stream(settings, make_traffic(now_ns)))
+        transcripts = _record_transcripts(settings, now_ns)
+        return Demo(path, transcripts, stream)
+
+
+def _record_transcripts(settings: Settings, now_ns: int) -> Transcripts:
+    written = write_transcripts(settings.claude_paths[0], now_ns)
+    (outcome,) = ingest.run(settings, ["claude-code"], once=True)
+    if outcome.outcome == "stopped":
+        raise KeyboardInterrupt
+    files = len(find_files(settings.claude_paths))
+    recorded = _count(settings.db, "select count(*) from calls where source = 'claude-code'")
+    return Transcripts(len(written), files, outcome.frames, outcome.events, recorded)
+
+
+async def _record_stream(settings: Settings, traffic: list[Event]) -> Stream:
+    """Follows a simulated CCO until all of its traffic is in the ledger."""
+    stop = asyncio.Event()
+    server = SimulatedCco(traffic)
+    async with server.serving() as url, open_store(settings) as store:
+        watching = asyncio.create_task(_stop_when_seen(store, len(traffic), stop))
+        try:
+            outcome = await ingest_cco(store, replace(settings, cco_url=url), once=False, stop=stop)
+        finally:
+            watching.cancel()
+        await store.refresh()
+    recorded = _count(settings.db, "select count(*) from calls where source = 'cco'")
+    missing = _count(settings.db, "select ifnull(sum(missing_calls), 0) from gaps")
+    return Stream(sum(event.is_call for event in traffic), outcome.frames, server.shown_events, recorded, missing)
+
+
+async def _stop_when_seen(store: Store, events: int, stop: asyncio.Event) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LONGEST_S):
+            seen = 0
+            while seen < events:
+                await asyncio.sleep(TICK_S)
+                async with store.db.execute("select count(*) from activity") as cursor:
+                    ((seen,),) = await cursor.fetchall()
+    stop.set()
+
+
+@contextmanager
+def _new_ledger(db: Path | None) -> Iterator[Path]:
+    """A file to record into. Unless the demo gets to its end, what was made of it is removed again."""
+    if db is not None:
+        _refuse_used(db)
+    path = db or Path(tempfile.mkdtemp(prefix="ccostdb-demo-")) / "demo.db"
+    is_new = not path.exists()
+    try:
+        yield path
+    except BaseException:
+        if is_new:
+            for end in ("", "-wal", "-shm", ".lock"):
+                Path(f"{path}{end}").unlink(missing_ok=True)
+        if db is None:
+            path.parent.rmdir()
+        raise
+
+
+def _refuse_used(db: Path) -> None:
+    """Raises BadArgument for a ledger that has a source, NotOurs for what is no ledger."""
+    if inspect(Settings(db)).version and _count(db, "select count(*) from source"):
+        hint = "The demo needs one of its own: name a file that does not exist yet, or leave --db away."
+        raise BadArgument(f"{db} is a ledger that is in use.", hint)
+
+
+def _count(db: Path, query: str) -> int:
+    with closing(sqlite3.connect(f"{db.absolute().as_uri()}?mode=ro", uri=True)) as con:
+        return int(con.execute(query).fetchone()[0])
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM does what Ctrl-C does."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    try:
+        previous = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # only the main thread may
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -1,0 +1,119 @@
+"""One pass over transcript files, and the loop that follows them as they are written."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from copy import copy
+from dataclasses import dataclass
+
+from ccostdb import ledger
+from ccostdb.errors import CcostError
+from ccostdb.ingest.outcome import Outcome, Progress
+from ccostdb.model import Batch
+from ccostdb.prices import PriceBook
+from ccostdb.settings import Settings
+from ccostdb.sources.transcript_files import FoundFile, Part, Shelf, find_files
+from ccostdb.store import Store
+
+NAME = "claude-code"
+
+
+async def ingest_claude_code(
+    store: Store,
+    settings: Settings,
+    *,
+    once: bool,
+    stop: asyncio.Event,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Outcome:
+    """Records what is new in the transcripts; unless `once`, goes on as they grow until `stop`."""
+    source_id = await store.source_id(NAME, NAME, "files")
+    run_id = await store.start_run(source_id, time.time_ns())
+    shelf = Shelf(await store.positions(source_id), await store.next_position_id())
+    one = _Pass(store, source_id, run_id, shelf, await store.price_book(), Outcome(NAME), on_progress)
+    began = time.monotonic()
+    try:
+        while True:
+            files = await asyncio.to_thread(find_files, settings.claude_paths)
+            await one.read(shelf.changed(files), stop)
+            if once or stop.is_set():
+                break
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), settings.follow_interval_s)
+    except Exception as error:
+        message = error.message if isinstance(error, CcostError) else repr(error)
+        await store.finish_run(run_id, "failed", message, time.time_ns())
+        raise
+    one.outcome.outcome = "stopped" if stop.is_set() else "ok" if files else "no_data"
+    one.outcome.seconds = time.monotonic() - began
+    await store.finish_run(run_id, one.outcome.outcome, None, time.time_ns())
+    return one.outcome
+
+
+@contextmanager
+def _no_cycles() -> Iterator[None]:
+    """Stops the search for reference cycles: an import makes none, and looking for them costs it a tenth."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """What it takes to turn a part of the files into rows."""
+
+    store: Store
+    source_id: int
+    run_id: int
+    shelf: Shelf
+    book: PriceBook
+    outcome: Outcome
+    on_progress: Callable[[Progress], None] | None
+
+    async def read(self, files: list[FoundFile], stop: asyncio.Event) -> None:
+        """Everything new in these files. Ends early, between two transactions, when `stop` is set."""
+        if not files:
+            return
+        total_bytes, done_bytes = sum(file.size_bytes for file in files), 0
+        parts = self.shelf.read_new(files, time.time_ns())
+        with _no_cycles():
+            while not stop.is_set() and (part := await asyncio.to_thread(next, parts, None)) is not None:
+                await self._append(part)
+                done_bytes += part.bytes_done
+                if self.on_progress:
+                    self.on_progress(Progress(NAME, done_bytes, total_bytes))
+            await self.store.refresh()
+
+    async def _append(self, part: Part) -> None:
+        now_ns = time.time_ns()
+        stored = await self.store.stored_calls({record.key for record in part.records})
+        before = {call_id: copy(call) for call_id, call in stored.items()}
+        folded = ledger.fold(stored, part.records, self.shelf.ages, now_ns)
+        calls = [ledger.finish(call, self.book) for call in folded.values()]
+        batch = Batch(
+            self.source_id,
+            self.run_id,
+            now_ns,
+            calls=[call for call in calls if before.get(call.call_id) != call],
+            rejects=part.rejects,
+            positions=part.positions,
+            frames=part.lines,
+            events=len(part.records),
+            state="reading",
+            last_event_ns=max((call.occurred_ns for call in calls), default=None),
+        )
+        await self.store.append(batch)
+        self._count(batch)
+
+    def _count(self, batch: Batch) -> None:
+        self.outcome.frames += batch.frames
+        self.outcome.events += batch.events
+        self.outcome.rows += len(batch.calls)
+        self.outcome.rejected += len(batch.rejects)
+

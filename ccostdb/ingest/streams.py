@@ -1,0 +1,221 @@
+"""One pass over CCO's stream: a frame's new events, its gaps and the window that it leaves, in one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from ccostdb.errors import CcostError, Rejected
+from ccostdb.ingest.outcome import Outcome, Progress
+from ccostdb.ledger import call_of_activity
+from ccostdb.model import Batch, Position, Reject, Snapshot
+from ccostdb.settings import Settings
+from ccostdb.sources import cco
+from ccostdb.sources.cco_stream import frames, server_address
+from ccostdb.sources.sse import Connected, Disconnected, Item, Pace, Received
+from ccostdb.store import Store
+from ccostdb.windows import WINDOW_SIZE, Step, WindowState, step
+
+NAME = "cco"
+HEARTBEAT_S = 60.0
+FASTEST_S = 0.1
+log = logging.getLogger(__name__)
+
+_Counters = tuple[int | None, str | None, str | None]  # calls, cost and models of a snapshot
+
+
+async def ingest_cco(
+    store: Store,
+    settings: Settings,
+    *,
+    once: bool,
+    stop: asyncio.Event,
+    on_progress: Callable[[Progress], None] | None = None,  # noqa: ARG001 - a stream has no end to come nearer to
+) -> Outcome:
+    """Records what CCO shows, until `stop`; with `once` the one snapshot that whoever connects is sent.
+
+    A server that does not answer is tried again; with `once` it is not, and the outcome is `failed`.
+    """
+    source_id = await store.source_id(NAME, NAME, server_address(settings.cco_url))
+    run_id = await store.start_run(source_id, time.time_ns())
+    position = await store.position(source_id, "") or Position(0, "")
+    one = _Pass(
+        store=store,
+        batch=Batch(source_id, run_id, time.time_ns()),
+        position=position,
+        window=WindowState.from_json(position.state) if position.state else WindowState(),
+        counters=await _last_counters(store, source_id),
+        pace=Pace(settings.stream_reopen_s),
+        longest_s=settings.stream_reopen_s,
+    )
+    outcome, began_s = one.outcome, time.monotonic()
+    try:
+        async with aclosing(frames(settings, one.pace)) as stream, aclosing(_until(stop, stream)) as items:
+            async for item in items:
+                await one.take(item)
+                if once and (one.has_snapshot or isinstance(item, Disconnected)):
+                    break
+        await one.append()
+    except Exception as error:
+        message = error.message if isinstance(error, CcostError) else repr(error)
+        await store.finish_run(run_id, "failed", message, time.time_ns())
+        raise
+    outcome.outcome = "stopped" if stop.is_set() else "ok" if one.has_snapshot else "failed"
+    outcome.seconds = time.monotonic() - began_s
+    await store.finish_run(run_id, outcome.outcome, outcome.error, time.time_ns())
+    return outcome
+
+
+def next_reopen_s(reopen_s: float, spacing_s: float, new_events: int, longest_s: float) -> float:
+    """How soon to connect again. The first snapshot of a connection comes at once, so this is how often CCO is read.
+
+    `spacing_s` is the time since the last frame. Where all events of a frame are new, more may have gone unseen.
+    """
+    if new_events >= WINDOW_SIZE:
+        reopen_s = FASTEST_S
+    elif new_events >= WINDOW_SIZE / 2:
+        reopen_s = max(FASTEST_S, min(reopen_s, spacing_s) / 2)
+    elif new_events <= 3:
+        reopen_s *= 1.5
+    return min(reopen_s, longest_s)
+
+
+@dataclass(slots=True)
+class _Pass:
+    """What is remembered from one item of the stream to the next, and the batch that is not appended yet."""
+
+    store: Store
+    batch: Batch
+    position: Position
+    window: WindowState
+    counters: _Counters | None
+    pace: Pace
+    longest_s: float
+    outcome: Outcome = field(default_factory=lambda: Outcome(NAME))
+    has_snapshot: bool = False
+    frame_ns: int | None = None
+    bad_elements: frozenset[tuple[str, str | None]] = frozenset()
+    state: str | None = None
+    said: set[str] = field(default_factory=set)
+    appended_s: float = field(default_factory=time.monotonic)
+
+    async def take(self, item: Item) -> None:
+        """One item, appended at once if it brings anything new, else with a heartbeat."""
+        self.batch.now_ns = time.time_ns()
+        match item:
+            case Connected():
+                self.batch.connections += 1
+            case Disconnected():
+                self._lose(item)
+            case Received():
+                self.batch.frames += 1
+                self.outcome.error = None
+                self._turn("connected")
+                await self._take_frame(item)
+        if self.batch.state or self.batch.rejects or time.monotonic() > self.appended_s + HEARTBEAT_S:
+            await self.append()
+
+    async def append(self) -> None:
+        """Appends the batch and begins the next."""
+        batch, outcome = self.batch, self.outcome
+        await self.store.append(batch)
+        outcome.frames += batch.frames
+        outcome.events += batch.events
+        outcome.rows += len(batch.calls) + len(batch.activities)
+        outcome.rejected += len(batch.rejects)
+        outcome.gaps += len(batch.gaps)
+        self.batch = Batch(batch.source_id, batch.run_id, time.time_ns())
+        self.appended_s = time.monotonic()
+
+    def _lose(self, lost: Disconnected) -> None:
+        """The connection is gone. Each reason is said once; the run always has the last one."""
+        if lost.reason not in self.said:
+            log.warning("%s: %s", NAME, lost.reason)
+            self.said.add(lost.reason)
+        self.outcome.error = lost.reason
+        self._turn("error" if lost.is_error else "disconnected")
+
+    def _turn(self, state: str) -> None:
+        """Notes the run's state where it is another than before."""
+        if state != self.state:
+            self.batch.state = self.state = state
+
+    async def _take_frame(self, received: Received) -> None:
+        try:
+            if isinstance(received.frame, Rejected):
+                raise received.frame
+            snapshot = cco.parse(received.frame, received.at_ns)
+        except Rejected as rejected:
+            self.batch.rejects.append(Reject(received.at_ns, rejected.reason, rejected.excerpt))
+            return
+        if snapshot is not None:
+            await self._take_snapshot(snapshot)
+            self.has_snapshot = True
+
+    async def _take_snapshot(self, snapshot: Snapshot) -> None:
+        done, batch = step(self.window, snapshot), self.batch
+        calls = [call_of_activity(batch.source_id, each, snapshot.received_ns) for each in done.new]
+        batch.now_ns = snapshot.received_ns
+        batch.activities += done.new
+        batch.calls += [call for call in calls if call is not None]
+        batch.gaps += done.gaps
+        batch.events += len(done.new)
+        batch.last_event_ns = max((call.occurred_ns for call in batch.calls), default=None)
+        counters = (snapshot.calls, snapshot.cost_text, snapshot.models)
+        is_stale = done.state is self.window and snapshot.activity is not None
+        if counters != self.counters and not is_stale:
+            batch.snapshot = snapshot
+        self._set_pace(snapshot, done)
+        self._reject_elements(snapshot)
+        if done.is_changed or batch.snapshot or batch.rejects:
+            self.position.state = done.state.to_json()
+            batch.positions.append(self.position)
+            await self.append()
+        # Only now: what is remembered is what is stored.
+        self.window = done.state
+        if batch.snapshot:
+            self.counters = counters
+
+    def _reject_elements(self, snapshot: Snapshot) -> None:
+        """Once each: a bad element is shown in every frame until newer ones have pushed it out."""
+        elements = frozenset((each.reason, each.excerpt) for each in snapshot.rejects)
+        self.batch.rejects += [
+            each for each in snapshot.rejects if (each.reason, each.excerpt) not in self.bad_elements
+        ]
+        self.bad_elements = elements
+
+    def _set_pace(self, snapshot: Snapshot, done: Step) -> None:
+        """Reads more often while much is new. All of a first window is, and nothing follows from it."""
+        frame_ns, self.frame_ns = self.frame_ns, snapshot.received_ns
+        if self.window.epoch and not done.is_restart and frame_ns is not None:
+            spacing_s = (snapshot.received_ns - frame_ns) / 1e9
+            self.pace.reopen_s = next_reopen_s(self.pace.reopen_s, spacing_s, len(done.new), self.longest_s)
+            self.batch.saturation = max(self.batch.saturation or 0.0, done.saturation)
+
+
+async def _last_counters(store: Store, source_id: int) -> _Counters | None:
+    query = "select calls, cost_text, models from snapshot where source_id = ? order by snapshot_id desc limit 1"
+    async with store.db.execute(query, (source_id,)) as cursor:
+        row = await cursor.fetchone()
+    return None if row is None else (row[0], row[1], row[2])
+
+
+async def _until(stop: asyncio.Event, items: AsyncGenerator[Item, None]) -> AsyncGenerator[Item, None]:
+    """The items until `stop` is set, which ends the wait for one, but never what is done with it."""
+    stopping = asyncio.ensure_future(stop.wait())
+    coming = asyncio.ensure_future(anext(items))
+    try:
+        while True:
+            await asyncio.wait((coming, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if stop.is_set():
+                return
+            yield coming.result()
+            coming = asyncio.ensure_future(anext(items))
+    finally:
+        stopping.cancel()
+        coming.cancel()
+        await asyncio.gather(stopping, coming, return_exceptions=True)

@@ -1,0 +1,230 @@
+"""The words that every stage shares. Values only, no I/O.
+
+Units stand in the names: `_ns` and `_s` are UTC since the epoch, `_nusd` is integer nano-USD, `_tokens` counts tokens.
+None means unknown or not sent and is never 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import msgspec
+
+QUARTER_HOUR_S = 900
+QUARTER_HOUR_NS = 900_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class SseEvent:
+    """One dispatched server-sent event: `type` ('message' by default), `data`, and the last event id in force."""
+
+    type: str
+    data: str
+    id: str = ""
+
+
+class Usage(NamedTuple):
+    """What one call used. `input_tokens` excludes cache tokens, as the API reports them."""
+
+    input_tokens: int
+    output_tokens: int
+    cache_write_5m_tokens: int
+    cache_write_1h_tokens: int
+    cache_read_tokens: int
+    web_searches: int | None = None
+    speed: str | None = None
+    service_tier: str | None = None
+    inference_geo: str | None = None
+    advisor: str | None = None  # JSON list of {model, input_tokens, …}: extra billed iterations
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """One sighting of a model call in a transcript, at `offset` of the file `position_id`.
+
+    `key` names the call; of two sightings of one call the higher `rank` counts.
+    """
+
+    key: str
+    rank: int
+    usage: Usage
+    position_id: int
+    offset: int
+    occurred_ns: int | None
+    model: str | None
+    session: str | None
+    project: str | None
+    agent: str | None
+    agent_instance: str | None
+    is_sidechain: bool
+    is_copied: bool
+    is_error: bool
+    request_id: str | None
+    entrypoint: str | None
+    version: str | None
+    git_branch: str | None
+    reported_text: str | None
+    reported_nusd: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """The price of one call: as made, and as it would have been without caching. None: no price is known."""
+
+    computed_nusd: int | None
+    uncached_nusd: int | None
+
+
+NO_COST = Cost(None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """One element of CCO's `activity`: its eight fields, None where missing, null or not of their type.
+
+    `identity` is the canonical text of the eight fields as sent; `raw` the element's JSON where the fields do not
+    say it all, else None. `occurred_ns` is None where the timestamp cannot be read.
+    """
+
+    identity: str
+    timestamp: str | None
+    occurred_ns: int | None
+    event_type: str | None
+    agent_name: str | None
+    model: str | None
+    tokens: int | None
+    latency_ms: int | None
+    status: str | None
+    cost_text: str | None
+    cost_nusd: int | None
+    raw: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One `analytics` frame of CCO. `activity` is None for a body that has none (flat stats)."""
+
+    received_ns: int
+    last_updated_ns: int | None
+    uptime_s: float | None
+    calls: int | None
+    cost_text: str | None
+    cost_nusd: int | None
+    activity: tuple[Activity, ...] | None
+    models: str | None = None
+    rejects: tuple[Reject, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A frame or element that could not be understood. `place` is file:offset, None for a stream."""
+
+    at_ns: int
+    reason: str
+    excerpt: str | None = None
+    place: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """What is provably missing. Calls and money are None for a restart: unknown."""
+
+    epoch: int
+    kind: str  # overflow, attach, restart, excess
+    from_ns: int | None
+    to_ns: int
+    calls: int | None
+    cost_nusd: int | None
+    detected_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """A new activity with its place in the event sequence of one boot of the server."""
+
+    epoch: int
+    seq: int
+    activity: Activity
+
+
+class Call(msgspec.Struct, gc=False):
+    """One model call, as a row of `call` (names instead of ids for what is interned)."""
+
+    call_id: str
+    occurred_ns: int
+    is_receipt_time: bool
+    model: str | None = None
+    provider: str | None = None
+    project: str | None = None
+    agent: str | None = None
+    session: str | None = None
+    agent_instance: str | None = None
+    is_sidechain: bool | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_write_5m_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    total_tokens: int | None = None
+    web_searches: int | None = None
+    advisor: str | None = None
+    speed: str | None = None
+    service_tier: str | None = None
+    inference_geo: str | None = None
+    entrypoint: str | None = None
+    version: str | None = None
+    git_branch: str | None = None
+    latency_ms: int | None = None
+    status: str | None = None
+    is_response_cache_hit: bool = False
+    reported_nusd: int | None = None
+    reported_text: str | None = None
+    computed_nusd: int | None = None
+    uncached_nusd: int | None = None
+    request_id: str | None = None
+    record_rank: int = 0
+    position_id: int = 0
+    position_offset: int = 0
+    is_copied: bool = False
+    origin_position_id: int = 0
+    origin_offset: int = 0
+    rivals: str | None = None
+
+
+@dataclass(slots=True)
+class Position:
+    """How far one file, or one stream (name ''), has been read."""
+
+    position_id: int  # 0: not stored yet
+    name: str
+    device: int | None = None
+    inode: int | None = None
+    size_bytes: int | None = None
+    mtime_ns: int | None = None
+    offset_bytes: int | None = None
+    head_bytes: int | None = None
+    head_sha256: bytes | None = None
+    first_mtime_ns: int | None = None
+    is_current: bool = True
+    state: str | None = None
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one transaction appends: rows, positions and the run's progress, all or nothing."""
+
+    source_id: int
+    run_id: int
+    now_ns: int
+    calls: list[Call] = field(default_factory=list)
+    activities: list[Numbered] = field(default_factory=list)
+    snapshot: Snapshot | None = None
+    gaps: list[Gap] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    positions: list[Position] = field(default_factory=list)
+    frames: int = 0
+    events: int = 0
+    connections: int = 0
+    state: str | None = None  # of the run; None: unchanged
+    saturation: float | None = None
+    last_event_ns: int | None = None

@@ -1,0 +1,64 @@
+"""Where CCO's stream is, and its bytes. What they mean is in `cco.py`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ccostdb.errors import BadSettings
+from ccostdb.settings import Settings
+from ccostdb.sources.sse import Item, Pace, is_event_stream, read_stream
+
+PATH = "/api/stream"
+USUAL_URL = "http://127.0.0.1:3000"  # of `cco run`
+PID_FILE_BYTES = 4096
+
+
+def frames(settings: Settings, pace: Pace) -> AsyncGenerator[Item, None]:
+    """The stream of `settings.cco_url`, for ever. Its events have no ids, so none is asked for again."""
+    return read_stream(stream_url(settings.cco_url), settings, pace)
+
+
+def stream_url(url: str) -> str:
+    """The stream of a server whose address is given with or without the path. Raises BadSettings."""
+    try:
+        parts = urlsplit(url)
+        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_good = False
+    if not is_good:
+        raise BadSettings(f"{url[:80]!r} is no address of a server.", "Write it like http://localhost:8080.")
+    return url.rstrip("/").removesuffix(PATH) + PATH
+
+
+def server_address(url: str) -> str:
+    """The server as the ledger knows it: one name for all of loopback's, or calls could be there twice."""
+    parts = urlsplit(stream_url(url))
+    host = re.sub(r"^(127\.0\.0\.1|\[::1\])(?=:|$)", "localhost", parts.netloc.lower())
+    return f"{parts.scheme}://{host}{parts.path.removesuffix(PATH)}"
+
+
+async def find_url(settings: Settings) -> str | None:
+    """Where an event stream answers: at the address set, at CCO's usual one, or where its pid files say."""
+    for url in dict.fromkeys((settings.cco_url, USUAL_URL, *_pid_file_urls())):
+        if await is_event_stream(stream_url(url)):
+            return url
+    return None
+
+
+def _pid_file_urls() -> Iterator[str]:
+    """Where running servers say they are. A file without a port is passed over."""
+    from platformdirs import user_data_path
+
+    for path in (Path.home() / ".cco" / "daemon.pid", *sorted(user_data_path().glob("cco/pids/cco-*.pid"))):
+        try:
+            with path.open("rb") as file:
+                content = json.loads(file.read(PID_FILE_BYTES))
+        except (OSError, ValueError, RecursionError):
+            continue
+        port = content.get("port") if isinstance(content, dict) else None
+        if type(port) is int and 0 < port < 65536:
+            yield f"http://127.0.0.1:{port}"

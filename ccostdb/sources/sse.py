@@ -1,0 +1,159 @@
+"""An event stream that is followed for ever: connections, silence, backoff. What its events mean is not here.
+
+A connection is closed and opened again when it has lived as long as its `Pace` says, which the reader of the
+events may change at any time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+import httpx
+
+from ccostdb.errors import Rejected
+from ccostdb.frames import SseFramer
+from ccostdb.model import SseEvent
+from ccostdb.settings import Settings
+
+CONTENT_TYPE = "text/event-stream"
+HEADERS = {"Accept": CONTENT_TYPE, "Accept-Encoding": "identity", "Cache-Control": "no-store"}
+PROBE_S = 2.0
+WAITING_S = 0.01  # a frame that comes sooner had come already: a backlog is read before its connection is closed
+
+
+@dataclass(slots=True)
+class Pace:
+    """How long a connection may live: seconds from one opening to the next."""
+
+    reopen_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The server answers with an event stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """The connection has ended or was never made. `is_error`: what answered was no event stream."""
+
+    reason: str
+    is_error: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One event, or what was too big to be one, and when it came."""
+
+    at_ns: int
+    frame: SseEvent | Rejected
+
+
+Item = Connected | Disconnected | Received
+
+
+class Backoff:
+    """Waits with full jitter: 0 to a limit that doubles with each failure, at least a server's `retry`."""
+
+    def __init__(self, initial_s: float, max_s: float) -> None:
+        self.floor_s = 0.0
+        self._max_s = max_s
+        self._initial_s = min(initial_s, max_s)
+        self._limit_s = self._initial_s
+
+    def next_s(self) -> float:
+        """How long to wait now."""
+        wait_s = max(random.uniform(0, self._limit_s), self.floor_s)
+        self._limit_s = min(self._limit_s * 2, self._max_s)
+        return min(wait_s, self._max_s)
+
+    def reset(self) -> None:
+        """After a success."""
+        self._limit_s = self._initial_s
+
+
+async def is_event_stream(url: str) -> bool:
+    """Whether an event stream answers there, and soon."""
+    try:
+        async with _client(url, PROBE_S) as client, client.stream("GET", url) as response:
+            return _complaint(response) is None
+    except httpx.HTTPError:
+        return False
+
+
+async def read_stream(url: str, settings: Settings, pace: Pace) -> AsyncGenerator[Item, None]:
+    """The events of `url` and the fate of its connections, for ever."""
+    backoff = Backoff(settings.reconnect_initial_s, settings.reconnect_max_s)
+    async with _client(url, settings.stream_dead_after_s) as client:
+        while True:
+            framer = SseFramer(settings.frame_max_bytes)
+            is_lost = False
+            async with aclosing(_read_connection(client, url, framer, settings, pace)) as items:
+                async for item in items:
+                    if isinstance(item, Received) and isinstance(item.frame, SseEvent):
+                        backoff.reset()
+                    is_lost = isinstance(item, Disconnected)
+                    yield item
+            if framer.retry_ms is not None:
+                backoff.floor_s = framer.retry_ms / 1000
+            if is_lost:
+                await asyncio.sleep(backoff.next_s())
+
+
+async def _read_connection(
+    client: httpx.AsyncClient, url: str, framer: SseFramer, settings: Settings, pace: Pace
+) -> AsyncGenerator[Item, None]:
+    """One connection. Its last item is Disconnected, unless it has lived as long as it may."""
+    now_s = asyncio.get_running_loop().time
+    opened_s = heard_s = now_s()
+    is_heard = False  # a server that takes longer than the pace to say a first thing is left the time
+    lost = Disconnected("the server ended the stream")
+    try:
+        async with client.stream("GET", url) as response:
+            if (complaint := _complaint(response)) is not None:
+                yield Disconnected(complaint, is_error=True)
+                return
+            yield Connected()
+            chunks = response.aiter_bytes()
+            while True:
+                due_s = dead_s = heard_s + settings.stream_dead_after_s
+                if is_heard:
+                    due_s = min(dead_s, max(opened_s + pace.reopen_s, now_s() + WAITING_S))
+                async with asyncio.timeout_at(due_s):
+                    chunk = await anext(chunks, None)
+                if chunk is None:
+                    break
+                for frame in framer.feed(chunk):
+                    yield Received(time.time_ns(), frame)
+                    is_heard, heard_s = True, now_s()
+    except (httpx.RemoteProtocolError, httpx.ReadError):
+        pass  # how most servers end a stream
+    except (TimeoutError, httpx.ReadTimeout):
+        if is_heard and now_s() < heard_s + settings.stream_dead_after_s:
+            return
+        lost = Disconnected(f"silent for {settings.stream_dead_after_s:g} s")
+    except httpx.HTTPError as error:
+        lost = Disconnected(str(error)[:200] or type(error).__name__)
+    yield lost
+
+
+def _client(url: str, timeout_s: float) -> httpx.AsyncClient:
+    """Asks nobody else: no proxies, no redirects, no .netrc. Certificates cost memory: only for https."""
+    return httpx.AsyncClient(
+        headers=HEADERS, timeout=timeout_s, trust_env=False, verify=url.startswith("https:")
+    )
+
+
+def _complaint(response: httpx.Response) -> str | None:
+    """Why an answer is no event stream; None if it is one."""
+    content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if response.status_code != httpx.codes.OK:
+        return f"the answer is HTTP {response.status_code}"
+    if content_type != CONTENT_TYPE:
+        return f"the answer is {content_type[:80] or 'of no type'}, not {CONTENT_TYPE}"
+    return None

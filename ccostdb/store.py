@@ -1,0 +1,260 @@
+"""The only door to SQLite for writing: one process, one connection, one transaction a batch.
+
+Rows, positions and the run's progress are appended together or not at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import fields
+from operator import attrgetter
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import aiosqlite
+
+from ccostdb import rollups
+from ccostdb.clock import calendar_row
+from ccostdb.model import QUARTER_HOUR_NS, QUARTER_HOUR_S, Batch, Call, Numbered, Position, Snapshot
+from ccostdb.prices import PriceBook, Rate
+from ccostdb.resources import sql
+from ccostdb.schema import WRITER_PRAGMAS, prepare, writing_lock
+from ccostdb.settings import Settings
+
+_CONTEXT = ("speed", "service_tier", "inference_geo", "entrypoint", "version", "git_branch")
+_INTERNED = ("model", "project", "agent", "session")
+_PLAIN = tuple(  # columns of `call` that hold what the field of the same name says
+    name for name in Call.__struct_fields__ if name not in {*_CONTEXT, *_INTERNED, "provider"}
+)
+_COLUMNS = ("source_id", *(f"{name}_id" for name in _INTERNED), "context_id", *_PLAIN)
+_PUT_CALL = (
+    f"insert into call ({', '.join(_COLUMNS)}) values ({', '.join('?' * len(_COLUMNS))}) "
+    f"on conflict (call_id) do update set {', '.join(f'{name} = excluded.{name}' for name in _COLUMNS[1:])}"
+)
+_plain_of, _context_of, _names_of = attrgetter(*_PLAIN), attrgetter(*_CONTEXT), attrgetter(*_INTERNED)
+_position_of = attrgetter(*(each.name for each in fields(Position)))
+
+
+@asynccontextmanager
+async def open_store(settings: Settings) -> AsyncIterator[Store]:
+    """Takes the ledger's lock, brings the file up to date, and opens it for writing.
+
+    Raises StoreBusy, NotOurs, SchemaTooNew.
+    """
+    with writing_lock(settings.db):
+        prepare(settings)
+        async with aiosqlite.connect(settings.db, isolation_level=None, timeout=30.0) as db:
+            for pragma in WRITER_PRAGMAS:
+                await db.execute(pragma)
+            async with db.execute("select home_tz from ledger") as cursor:
+                row = await cursor.fetchone()
+            home_tz: str = row[0] if row else "UTC"
+            if settings.home_tz not in (None, home_tz):
+                home_tz = settings.home_tz or home_tz
+                await rollups.rezone(db, ZoneInfo(home_tz))
+            yield Store(db, ZoneInfo(home_tz), settings)
+
+
+class Store:
+    """An open ledger. Its caches hold only what is committed."""
+
+    def __init__(self, db: aiosqlite.Connection, home_tz: ZoneInfo, settings: Settings) -> None:
+        self.db = db
+        self.home_tz = home_tz
+        self._turn = asyncio.Lock()  # one transaction at a time, whichever source it is for
+        self._settings = settings
+        self._ids: dict[str, dict[Any, int]] = {name: {} for name in (*_INTERNED, "context")}
+        self._buckets: set[int] = set()
+
+    async def source_id(self, kind: str, name: str, address: str) -> int:
+        """The id of a source, made when it is new."""
+        counted = self._settings.cco_counted if kind == "cco" else None
+        await self.db.execute(
+            "insert into source (kind, name, address, counted_setting) values (?, ?, ?, ?) "
+            "on conflict (name, address) do update set counted_setting = excluded.counted_setting",
+            (kind, name, address, counted),
+        )
+        found = await self._row("select source_id from source where name = ? and address = ?", (name, address))
+        return int(found[0])
+
+    async def start_run(self, source_id: int, now_ns: int) -> int:
+        """A new row of `run`."""
+        done = await self.db.execute(
+            "insert into run (source_id, started_ns, updated_ns, state) values (?, ?, ?, 'connecting')",
+            (source_id, now_ns, now_ns),
+        )
+        return int(done.lastrowid or 0)
+
+    async def finish_run(self, run_id: int, outcome: str, error: str | None, now_ns: int) -> None:
+        """The run's outcome: ok, no_data, failed or stopped."""
+        await self.db.execute(
+            "update run set outcome = ?, error = ?, ended_ns = ?, updated_ns = ?, state = null where run_id = ?",
+            (outcome, error, now_ns, now_ns, run_id),
+        )
+
+    async def positions(self, source_id: int) -> list[Position]:
+        """Every position of a source, in the order of their ids."""
+        names = ", ".join(each.name for each in fields(Position))
+        query = f"select {names} from position where source_id = ? order by position_id"
+        async with self.db.execute(query, (source_id,)) as cursor:
+            return [Position(*row) async for row in cursor]
+
+    async def position(self, source_id: int, name: str) -> Position | None:
+        """The current position of one thing of a source ('' is a stream)."""
+        found = [each for each in await self.positions(source_id) if each.name == name and each.is_current]
+        return found[-1] if found else None
+
+    async def next_position_id(self) -> int:
+        """An id that no position has yet. One process writes, so it stays free."""
+        return int((await self._row("select ifnull(max(position_id), 0) + 1 from position"))[0])
+
+    async def stored_calls(self, call_ids: Iterable[str]) -> dict[str, Call]:
+        """The calls that the ledger has of these."""
+        names = json.dumps(list(call_ids), ensure_ascii=False)
+        async with self.db.execute(sql("store/stored_calls.sql"), (names,)) as cursor:
+            columns = [column[0] for column in cursor.description]
+            calls = [Call(**dict(zip(columns, row, strict=True))) async for row in cursor]
+        return {call.call_id: call for call in calls}
+
+    async def price_book(self) -> PriceBook:
+        """The prices as they are stored."""
+        async with self.db.execute(f"select {', '.join(Rate._fields)} from price") as cursor:
+            return PriceBook(await cursor.fetchall())
+
+    async def append(self, batch: Batch) -> None:
+        """Everything in the batch in one transaction, or nothing."""
+        async with self._turn:
+            await self.db.execute("begin immediate")
+            try:
+                await self._add_calls(batch)
+                await self._add_events(batch)
+                await self._add_positions(batch)
+                await self._add_progress(batch)
+                await self.db.execute("commit")
+            except BaseException:
+                await self.db.execute("rollback")
+                self._buckets.clear()
+                for ids in self._ids.values():
+                    ids.clear()
+                raise
+
+    async def refresh(self) -> None:
+        """Brings the rollups up to date."""
+        is_done = False
+        while not is_done:
+            async with self._turn:
+                is_done = await rollups.refresh(self.db) == 0
+
+    # --- the parts of a transaction ---
+
+    async def _add_calls(self, batch: Batch) -> None:
+        calls = batch.calls
+        if not calls:
+            return
+        await self._add_buckets({call.occurred_ns // QUARTER_HOUR_NS * QUARTER_HOUR_S for call in calls})
+        await self._intern_models(calls)
+        names = [_names_of(call) for call in calls]
+        words = [_context_of(call) for call in calls]
+        for table, seen in zip(_INTERNED[1:], list(zip(*names, strict=True))[1:], strict=True):
+            await self._intern(table, set(seen))
+        await self._intern_contexts(set(words))
+        models, projects, agents, sessions, contexts = self._ids.values()
+        source_id, nothing = batch.source_id, (None,) * len(_CONTEXT)
+        models[None] = projects[None] = agents[None] = sessions[None] = contexts[nothing] = 0
+        rows = [
+            (source_id, models[m], projects[p], agents[a], sessions[s], contexts[said], *_plain_of(call))
+            for call, (m, p, a, s), said in zip(calls, names, words, strict=True)
+        ]
+        await self.db.executemany(_PUT_CALL, rows)
+        await self.db.execute(
+            "update source set has_calls = 1 where source_id = ? and has_calls = 0", (source_id,)
+        )
+
+    async def _add_buckets(self, buckets: set[int]) -> None:
+        if new := buckets - self._buckets:
+            rows = [calendar_row(bucket_s, self.home_tz) for bucket_s in sorted(new)]
+            await self.db.executemany("insert or ignore into calendar values (?, ?, ?, ?, ?)", rows)
+            self._buckets |= new
+
+    async def _intern_models(self, calls: list[Call]) -> None:
+        known = self._ids["model"]
+        new = {call.model: call.provider for call in calls if call.model is not None and call.model not in known}
+        if new:
+            await self.db.executemany("insert or ignore into model (name, provider) values (?, ?)", new.items())
+            await self._intern("model", set(new))
+
+    async def _intern(self, table: str, names: set[str | None]) -> None:
+        """Learns the ids of names, which are added where they are new."""
+        known = self._ids[table]
+        new = [(name,) for name in names if name is not None and name not in known]
+        if new:
+            await self.db.executemany(f"insert or ignore into {table} (name) values (?)", new)
+            listed = json.dumps([name for (name,) in new], ensure_ascii=False)
+            query = f"select name, {table}_id from {table} where name in (select value from json_each(?))"
+            async with self.db.execute(query, (listed,)) as cursor:
+                known.update({name: number async for name, number in cursor})
+
+    async def _intern_contexts(self, contexts: set[tuple[str | None, ...]]) -> None:
+        known = self._ids["context"]
+        new = [each for each in contexts if each not in known and any(word is not None for word in each)]
+        if new:
+            names = ", ".join(_CONTEXT)
+            await self.db.executemany(f"insert or ignore into context ({names}) values (?, ?, ?, ?, ?, ?)", new)
+            async with self.db.execute(f"select {names}, context_id from context") as cursor:
+                known.update({tuple(row[:-1]): row[-1] async for row in cursor})
+
+    async def _add_events(self, batch: Batch) -> None:
+        source_id = batch.source_id
+        if batch.activities:
+            rows = [_activity_row(source_id, each, batch.now_ns) for each in batch.activities]
+            await self.db.executemany(sql("store/add_activity.sql"), rows)
+        if batch.snapshot:
+            await self.db.execute(sql("store/add_snapshot.sql"), _snapshot_row(source_id, batch.snapshot))
+        for gap in batch.gaps:
+            row = (source_id, gap.epoch, gap.kind, gap.from_ns, gap.to_ns, gap.calls, gap.cost_nusd, gap.detected_ns)
+            await self.db.execute(sql("store/add_gap.sql"), row)
+        for reject in batch.rejects:
+            rejected = (source_id, reject.at_ns, reject.place, reject.reason, reject.excerpt)
+            await self.db.execute(sql("store/add_rejected.sql"), rejected)
+
+    async def _add_positions(self, batch: Batch) -> None:
+        if batch.positions:
+            rows = [(batch.source_id, *_position_of(each)) for each in batch.positions]
+            await self.db.executemany(sql("store/put_position.sql"), rows)
+        for each in batch.positions:
+            if each.position_id == 0:
+                found = await self._row("select last_insert_rowid()")
+                each.position_id = int(found[0])
+
+    async def _add_progress(self, batch: Batch) -> None:
+        rows = len(batch.calls) + len(batch.activities)
+        progress = (
+            *(batch.now_ns, batch.state, batch.connections, batch.frames, batch.events, rows, len(batch.rejects)),
+            *(batch.saturation, batch.last_event_ns, batch.run_id),
+        )
+        await self.db.execute(sql("store/add_progress.sql"), progress)
+
+    async def _row(self, query: str, values: tuple[Any, ...] = ()) -> Any:
+        async with self.db.execute(query, values) as cursor:
+            return await cursor.fetchone()
+
+
+def _activity_row(source_id: int, numbered: Numbered, now_ns: int) -> tuple[Any, ...]:
+    event = numbered.activity
+    is_unreadable = event.occurred_ns is None
+    return (
+        *(source_id, numbered.epoch, numbered.seq, event.timestamp),
+        *(now_ns if is_unreadable else event.occurred_ns, is_unreadable, event.event_type, event.agent_name),
+        *(event.model, event.tokens, event.latency_ms, event.status, event.cost_text, event.cost_nusd, event.raw),
+    )
+
+
+def _snapshot_row(source_id: int, snapshot: Snapshot) -> tuple[Any, ...]:
+    return (
+        *(source_id, snapshot.received_ns, snapshot.last_updated_ns, snapshot.uptime_s, snapshot.calls),
+        *(snapshot.cost_text, snapshot.cost_nusd, snapshot.models),
+    )
+

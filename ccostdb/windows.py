@@ -1,0 +1,209 @@
+"""Overlapping snapshots → new events and gaps. Pure: its whole memory is one small WindowState.
+
+CCO shows its last 20 events again in every frame, without ids, beside cumulative counters. `alignment.py`
+tells what is new; here it is numbered, and what the counters say beyond it, in two frames, becomes a gap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ccostdb.alignment import Frame, choose, has_fallen, hash_text, is_copy, is_same_boot, read_frame
+from ccostdb.model import Gap, Numbered, Snapshot
+from ccostdb.window_state import Deficit, Unsettled, WindowState
+
+__all__ = ["Step", "WindowState", "step"]
+
+WINDOW_SIZE = 20
+COUNTED_TYPES = frozenset({"api_call", "cache_hit"})  # what the server's `calls` counts
+FUTURE_NS = 60_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one frame brought. Where `is_changed` is False there is nothing to persist.
+
+    `saturation`: new events / window size; near 1 the stream should be sampled more often.
+    """
+
+    state: WindowState
+    new: tuple[Numbered, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    is_changed: bool = False
+    saturation: float = 0.0
+    is_restart: bool = False
+
+
+def step(
+    state: WindowState | None,
+    snapshot: Snapshot,
+    *,
+    size: int = WINDOW_SIZE,
+    counted: frozenset[str] = COUNTED_TYPES,
+) -> Step:
+    """The events not seen before, the gaps that are now certain, and the next state."""
+    old = state or WindowState()
+    if snapshot.activity is None or is_stale(old, snapshot):
+        return Step(old)
+    frame = read_frame(snapshot, snapshot.activity, counted)
+    frame_hash = hash_frame(snapshot, frame)
+    if frame_hash and frame_hash == old.frame_hash:
+        return Step(old)  # delivered again: it must not confirm its own deficit
+
+    is_same = is_same_boot(old, frame)
+    is_odd = is_same is True and has_fallen(old, frame) and not old.is_odd
+    if is_odd:  # passed over once; a counter that is low twice in a row is used
+        frame = frame._replace(calls=None, nusd=None, fallen_calls=frame.calls)
+    choice = choose(old, frame, size)
+    if choice is None and is_copy(old, frame, is_same):
+        return Step(old)
+    if choice is None:
+        rejecting = replace(old, rejected=frame.hashes[-size:], frame_hash=frame_hash or old.frame_hash)
+        return Step(rejecting, is_changed=True)
+
+    # Where nothing of the old window is left, and no uptime came, it may be another boot.
+    is_joined = choice.newest < len(frame.events)
+    boot_ns = old.boot_ns if frame.boot_ns is None and is_joined else frame.boot_ns
+    begun, lost = begin_epoch(old, frame, size) if choice.is_reset else (old, ())
+    accepted, new = accept(begun, frame, choice.newest, size)
+    settled, missed = settle(accepted, frame)
+    after = replace(
+        settled,
+        rejected=(),
+        is_odd=is_odd,
+        boot_ns=boot_ns,
+        last_updated_ns=old.last_updated_ns if snapshot.last_updated_ns is None else snapshot.last_updated_ns,
+        frame_ns=frame.time_ns,
+        frame_hash=frame_hash or old.frame_hash,
+    )
+    return Step(
+        state=after,
+        new=new,
+        gaps=lost + missed,
+        is_changed=after.lasting() != old.lasting(),
+        saturation=len(new) / size,
+        is_restart=choice.is_reset and old.epoch > 0,
+    )
+
+
+def is_stale(state: WindowState, snapshot: Snapshot) -> bool:
+    """True for a frame older than the last one, of this boot or an earlier one.
+
+    A last time that lies in the future of our own clock, where this one does not, proves nothing: a clock was
+    set back, or one frame had an absurd time, and nothing would be read until that time has come.
+    """
+    last, now = state.last_updated_ns, snapshot.last_updated_ns
+    if last is None or now is None or now >= last:
+        return False
+    return not last > snapshot.received_ns + FUTURE_NS >= now
+
+
+def hash_frame(snapshot: Snapshot, frame: Frame) -> bytes:
+    """Tells a frame that is delivered again; empty where the frame has no time of its own."""
+    if snapshot.last_updated_ns is None:
+        return b""
+    window = b"".join(frame.hashes).hex()
+    return hash_text(f"{snapshot.last_updated_ns} {snapshot.uptime_s} {frame.calls} {frame.nusd} {window}")
+
+
+def begin_epoch(state: WindowState, frame: Frame, size: int) -> tuple[WindowState, tuple[Gap, ...]]:
+    """A new event sequence. A deficit still pending will never be seen, so it is missing; more is unknown."""
+    is_first = state.epoch == 0
+    gaps: tuple[Gap, ...] = ()
+    calls, nusd = state.accounted_calls, state.accounted_nusd
+    if state.deficit is None and state.unsettled is not None:  # started again before any counter came
+        calls, nusd = calls + state.unsettled.calls, nusd + state.unsettled.nusd
+    elif state.deficit is not None and state.deficit.calls > 0:
+        gaps = missing(state, frame, state.deficit)
+        calls, nusd = calls + state.deficit.calls, nusd + (state.deficit.nusd or 0)
+    epoch = state.epoch + 1
+    if not is_first:
+        gaps += (Gap(epoch, "restart", state.frame_ns, frame.time_ns, None, None, frame.received_ns),)
+    begun = replace(
+        state,
+        epoch=epoch,
+        seq=0,
+        calls=None,
+        accounted_calls=0,
+        accounted_nusd=0,
+        deficit=None,
+        unsettled=Unsettled(calls, nusd, len(frame.hashes) >= size, is_first),
+    )
+    return begun, gaps
+
+
+def accept(state: WindowState, frame: Frame, newest: int, size: int) -> tuple[WindowState, tuple[Numbered, ...]]:
+    """The newest events, numbered on; their calls and money are accounted for. No cost counts as 0."""
+    start = len(frame.events) - newest
+    new = zip(frame.events[start:], frame.is_counted[start:], strict=True)
+    cost_nusd = sum(event.cost_nusd or 0 for event, counts in new if counts)
+    # Not the frame's window as it is: a shortened one, once believed, must not forget what came before it.
+    known = state.window if start else ()
+    accepted = replace(
+        state,
+        seq=state.seq + newest,
+        window=(known + frame.hashes[start:])[-size:],
+        accounted_calls=state.accounted_calls + frame.counted_calls(newest),
+        accounted_nusd=state.accounted_nusd + cost_nusd,
+    )
+    numbered = enumerate(frame.events[start:], state.seq)
+    return accepted, tuple(Numbered(state.epoch, seq, event) for seq, event in numbered)
+
+
+def settle(state: WindowState, frame: Frame) -> tuple[WindowState, tuple[Gap, ...]]:
+    """Compare with the counters. A deficit of calls that stood in two frames is a gap.
+
+    Money alone makes none: the server adds floats, and an event may come without its cost.
+    """
+    if frame.calls is None:
+        return state, ()
+    stood = standing(state.deficit, deficit(state, frame.calls, frame.nusd))
+    gaps: tuple[Gap, ...] = ()
+    if stood.calls:
+        gaps = missing(state, frame, stood)
+        state = replace(
+            state,
+            accounted_calls=state.accounted_calls + stood.calls,
+            accounted_nusd=state.accounted_nusd + (stood.nusd or 0),
+            unsettled=None,
+            whole_ns=state.frame_ns,
+        )
+    left = deficit(state, frame.calls, frame.nusd)
+    is_whole = left.calls == 0
+    if is_whole and state.deficit is not None and state.deficit.calls == 0:
+        state = replace(state, unsettled=None)  # the epoch's counters began with its events
+    whole_ns = frame.time_ns if is_whole else state.whole_ns
+    return replace(state, calls=frame.calls, deficit=left, whole_ns=whole_ns), gaps
+
+
+def deficit(state: WindowState, calls: int, nusd: int | None) -> Deficit:
+    """The counters beyond what is accounted for."""
+    return Deficit(calls - state.accounted_calls, None if nusd is None else nusd - state.accounted_nusd)
+
+
+def standing(before: Deficit | None, now: Deficit) -> Deficit:
+    """The part of a deficit that two frames show; calls and money apart: either may run ahead."""
+    if before is None or before.calls * now.calls <= 0:
+        return Deficit(0, None)
+    money = [nusd for nusd in (before.nusd, now.nusd) if nusd is not None]
+    return Deficit(min(before.calls, now.calls, key=abs), min(money, key=abs, default=None))
+
+
+def missing(state: WindowState, frame: Frame, stood: Deficit) -> tuple[Gap, ...]:
+    """The gap that a deficit is, if it is one: after a restart it may be totals restored from disk.
+
+    A ring that was not full showed every call since the boot, so the rest was restored. Behind a full one
+    calls may be lost as well: of all restored and nothing restored the nearer is taken.
+    """
+    kind, calls, nusd = "overflow", stood.calls, stood.nusd
+    before = state.unsettled
+    if calls < 0:
+        kind = "excess"
+    elif before is not None and before.is_first:
+        kind = "attach"
+    elif before is not None and (not before.was_full or abs(calls - before.calls) < calls):
+        calls -= before.calls
+        nusd = None if nusd is None else max(0, nusd - before.nusd)
+        if calls <= 0:
+            return ()
+    return (Gap(state.epoch, kind, state.whole_ns, frame.time_ns, calls, nusd, frame.received_ns),)

@@ -1,0 +1,9 @@
+-- One row is a model on a local day, over the calls of counted sources; model NULL: the calls that name
+-- none. A sum is NULL where no call of the row says it.
+select
+    day,
+    (select name from model where model.model_id = daily_usage.model_id) as model,
+    {{measures shown}}
+from daily_usage
+where counted
+group by day, model_id

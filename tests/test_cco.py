@@ -1,0 +1,409 @@
+"""What CCO's frames mean, where its stream is found, and how long one waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from decimal import ROUND_HALF_EVEN, Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cco_emulator import Emulator, Manner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ccostdb.errors import BadSettings, Rejected
+from ccostdb.frames import sse_events
+from ccostdb.model import Activity, Snapshot, SseEvent
+from ccostdb.settings import Settings
+from ccostdb.sources.cco import MAX_INTEGER, parse
+from ccostdb.sources.cco_stream import find_url, server_address, stream_url
+from ccostdb.sources.sse import Backoff
+
+CAPTURES = Path(__file__).parent / "data" / "cco"
+EVENT = {
+    "timestamp": "2026-11-21T05:02:07.173389827+00:00",
+    "event_type": "api_call",
+    "agent_name": None,
+    "model": "claude-opus-4",
+    "tokens": 150,
+    "latency_ms": 0,
+    "status": "success",
+    "cost": 0.00525,
+}
+
+
+def snapshot_of(text: str) -> Snapshot:
+    snapshot = parse(SseEvent("analytics", text), 7)
+    assert snapshot is not None
+    return snapshot
+
+
+def activity_of(text: str) -> Activity:
+    activity = snapshot_of(f'{{"activity": [{text}]}}').activity
+    assert activity is not None
+    return activity[0]
+
+
+def with_field(name: str, text: str) -> Activity:
+    """The usual event, with one field written so."""
+    return activity_of(json.dumps({**EVENT, name: "HERE"}).replace('"HERE"', text))
+
+
+# --- bodies
+
+
+def test_the_current_body() -> None:
+    body = {
+        "project": {"cost": 0.01575, "tokens": 9, "calls": 3, "last_updated": "2025-11-17T22:55:03.123456789+00:00"},
+        "machine": {"cpu": "N/A", "uptime": 125, "process_count": 1},
+        "claude_metrics": {"total_cost": 1e-6},
+        "activity": [EVENT],
+        "chart_data": {},
+    }
+    assert snapshot_of(json.dumps(body)) == Snapshot(
+        received_ns=7,
+        last_updated_ns=1763420103123456789,
+        uptime_s=125.0,
+        calls=3,
+        cost_text="0.01575",
+        cost_nusd=15_750_000,
+        activity=(
+            Activity(
+                identity=json.dumps(list(EVENT.values()), separators=(",", ":")),
+                timestamp="2026-11-21T05:02:07.173389827+00:00",
+                occurred_ns=1795237327173389827,
+                event_type="api_call",
+                agent_name=None,
+                model="claude-opus-4",
+                tokens=150,
+                latency_ms=0,
+                status="success",
+                cost_text="0.00525",
+                cost_nusd=5_250_000,
+            ),
+        ),
+    )
+
+
+def test_events_of_six_fields_have_neither_status_nor_cost() -> None:
+    six = {name: value for name, value in EVENT.items() if name not in ("status", "cost")}
+    activity = activity_of(json.dumps(six))
+    assert (activity.status, activity.cost_text, activity.cost_nusd, activity.raw) == (None, None, None, None)
+
+
+def test_flat_statistics_have_models_and_no_activity() -> None:
+    snapshot = snapshot_of(
+        '{"cache":{"hits":1},"models":[{"model":"gpt-4","actual_cost":0.10}],"totals":{"requests":2,"actual_cost":0.10}}'
+    )
+    assert snapshot.activity is None
+    assert (snapshot.calls, snapshot.cost_text, snapshot.cost_nusd) == (2, "0.10", 100_000_000)
+    assert snapshot.models == '[{"model":"gpt-4","actual_cost":0.10}]'
+
+
+@pytest.mark.parametrize("capture", sorted(CAPTURES.glob("*/*.sse")), ids=lambda path: path.parent.name)
+def test_every_frame_of_the_real_server_is_understood_whole(capture: Path) -> None:
+    for event in sse_events([capture.read_bytes()]):
+        snapshot = parse(event, 7)
+        assert snapshot is not None
+        assert snapshot.rejects == ()
+        assert None not in (snapshot.calls, snapshot.cost_nusd, snapshot.uptime_s, snapshot.last_updated_ns)
+        for activity in snapshot.activity or ():
+            assert activity.raw is None
+            assert activity.occurred_ns is not None
+            assert (activity.cost_nusd is None) == (activity.event_type == "model_override")
+
+
+@pytest.mark.parametrize("event_type", ["error", "message", "Analytics", "tick"])
+def test_other_events_are_not_read(event_type: str) -> None:
+    assert parse(SseEvent(event_type, '{"error": "Serialization failed: "no" JSON"}'), 7) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "7", "null", '"text"', "NaN", "{}", '{"totals": 7}', "[" * 100_000, '{"a":' * 100_000, "{'a': 1}"],
+    ids=lambda text: text[:12] or "nothing",
+)
+def test_a_document_of_no_known_shape_is_rejected_with_its_beginning(text: str) -> None:
+    with pytest.raises(Rejected) as caught:
+        parse(SseEvent("analytics", text), 7)
+    assert caught.value.excerpt == text[:500]
+    assert len(caught.value.reason) <= 200
+
+
+def test_an_excerpt_is_cut_between_characters() -> None:
+    with pytest.raises(Rejected) as caught:
+        parse(SseEvent("analytics", "x" + "€" * 300), 7)
+    assert caught.value.excerpt == "x" + "€" * 166
+
+
+def test_deep_nesting_in_an_element_rejects_the_frame() -> None:
+    with pytest.raises(Rejected, match="no readable JSON"):
+        activity_of('{"extra":' + "[" * 5000 + "]" * 5000 + "}")
+
+
+def test_more_activities_than_a_server_can_hold_reject_the_frame() -> None:
+    assert len(snapshot_of('{"activity": [' + ",".join(["{}"] * 1000) + "]}").activity or ()) == 1000
+    with pytest.raises(Rejected, match="more than 1000 activities"):
+        snapshot_of('{"activity": [' + ",".join(["{}"] * 1001) + "]}")
+
+
+def test_elements_that_are_no_objects_are_rejected_one_by_one() -> None:
+    snapshot = snapshot_of(json.dumps({"activity": [None, EVENT, "é" * 400, [1.50]]}))
+    assert len(snapshot.activity or ()) == 1
+    assert [(reject.at_ns, reject.excerpt and len(reject.excerpt)) for reject in snapshot.rejects] == [
+        (7, 4),
+        (7, 500),
+        (7, 5),
+    ]
+
+
+# --- fields
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [("0", 0), ("3.0", 3), ("1e3", 1000), ("-0", 0), ("-0.0", 0), (str(MAX_INTEGER), MAX_INTEGER), ("1E+2", 100)],
+)
+def test_a_whole_number_is_read_however_it_is_written(text: str, tokens: int) -> None:
+    activity = with_field("tokens", text)
+    assert (activity.tokens, activity.raw) == (tokens, None)
+
+
+@pytest.mark.parametrize("name", ["tokens", "latency_ms"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("true", "false", '"150"', "[]", "{}", "-1", "1.5", "1e-5", "NaN", "Infinity", "-Infinity"),
+        *(str(2**63), str(2**64), "1e400", "1e999999999999999999999", "9" * 5000),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_what_is_no_count_costs_its_field_and_the_element_keeps_its_json(name: str, text: str) -> None:
+    activity = with_field(name, text)
+    assert getattr(activity, name) is None
+    assert activity.raw == json.dumps({**EVENT, name: "HERE"}, separators=(",", ":")).replace('"HERE"', text)
+    assert (activity.model, activity.cost_nusd) == ("claude-opus-4", 5_250_000)
+
+
+@pytest.mark.parametrize("name", ["timestamp", "event_type", "agent_name", "model", "status"])
+@pytest.mark.parametrize("text", ["7", "true", "[]", '"\\ud800"', '"' + "x" * 513 + '"'], ids=lambda text: text[:10])
+def test_what_is_no_text_costs_its_field(name: str, text: str) -> None:
+    activity = with_field(name, text)
+    assert getattr(activity, name) is None
+    assert activity.raw is not None
+    assert text in activity.raw
+
+
+def test_a_whole_surrogate_pair_is_text() -> None:
+    assert with_field("model", '"\\ud834\\udd1e"').model == "𝄞"
+
+
+def test_a_time_that_cannot_be_read_is_kept_as_text() -> None:
+    activity = with_field("timestamp", '"yesterday"')
+    assert (activity.timestamp, activity.occurred_ns, activity.raw) == ("yesterday", None, None)
+
+
+def test_fields_that_are_not_known_are_kept_beside() -> None:
+    assert activity_of('{"model":"m","extra":[1.50,null,"é"]}').raw == '{"model":"m","extra":[1.50,null,"\\u00e9"]}'
+
+
+def test_json_that_is_too_big_to_keep_becomes_its_size_and_hash() -> None:
+    raw = json.loads(activity_of(json.dumps({"extra": "x" * 100_000})).raw or "")
+    assert raw["bytes"] == 100_012
+    assert len(raw["sha256"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("text", "nusd"),
+    [
+        ("0.0010500000000000002", 1_050_000),
+        ("0.34274999999999994", 342_750_000),
+        ("-0.0", 0),
+        ("0", 0),
+        ("1e-6", 1000),
+        ("5e-10", 0),
+        ("1.5e-9", 2),
+        ("2.5e-9", 2),
+        ("2.5000000000000001e-9", 3),
+        ("-1e-17", 0),
+        ("1e-999999", 0),
+        ("9223372036.854775807", MAX_INTEGER),
+    ],
+)
+def test_money_is_exact_and_rounded_once_half_to_even(text: str, nusd: int) -> None:
+    activity = with_field("cost", text)
+    assert (activity.cost_text, activity.cost_nusd, activity.raw) == (text, nusd, None)
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "1e999", "-0.5", "true", '"1.0"', "9223372036.854775808", "[]"])
+def test_what_is_no_money_is_unknown_and_not_0(text: str) -> None:
+    activity = with_field("cost", text)
+    assert (activity.cost_text, activity.cost_nusd) == (None, None)
+    assert activity.raw is not None
+    snapshot = snapshot_of(f'{{"activity": [], "project": {{"cost": {text}, "calls": 3}}}}')
+    assert (snapshot.cost_text, snapshot.cost_nusd, snapshot.calls) == (None, None, 3)
+
+
+@given(st.floats(min_value=0, max_value=9e9))
+def test_any_double_is_read_to_the_nano_dollar(cost: float) -> None:
+    exact = Decimal(json.dumps(cost)).quantize(Decimal("1e-9"), ROUND_HALF_EVEN)
+    assert with_field("cost", json.dumps(cost)).cost_nusd == int(exact * 10**9)
+
+
+# --- identity
+
+
+def test_identity_is_the_text_of_the_fields() -> None:
+    identities = [with_field("tokens", text).identity for text in ("1", "1.0", "true", '"1"', "null", "NaN", "1e0")]
+    assert len(set(identities)) == 7
+    assert with_field("cost", "NaN").identity == with_field("cost", "NaN").identity
+    assert with_field("model", '"\\u0061"').identity == with_field("model", '"a"').identity
+
+
+def test_identity_leaves_out_other_fields_and_the_order_of_all() -> None:
+    turned = dict(reversed([*EVENT.items(), ("extra", 1)]))
+    assert activity_of(json.dumps(turned)).identity == activity_of(json.dumps(EVENT)).identity
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=())),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+NAMES = ("project", "machine", "activity", "totals", "models")
+
+
+@settings(deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from(NAMES),
+        st.dictionaries(st.sampled_from(("calls", "cost", "last_updated", "uptime", "requests", "actual_cost")), JSON)
+        | st.lists(st.dictionaries(st.sampled_from((*EVENT, "extra")), JSON) | JSON, max_size=4)
+        | JSON,
+    )
+)
+def test_no_body_stops_the_parser_and_what_it_gives_can_be_stored(body: dict[str, Any]) -> None:
+    try:
+        snapshot = snapshot_of(json.dumps(body))
+    except Rejected:
+        return
+    texts = [snapshot.cost_text, snapshot.models, *(reject.excerpt for reject in snapshot.rejects)]
+    numbers = [snapshot.calls, snapshot.cost_nusd]
+    for each in snapshot.activity or ():
+        texts += [each.timestamp, each.event_type, each.agent_name, each.model, each.status, each.cost_text, each.raw]
+        numbers += [each.tokens, each.latency_ms, each.cost_nusd]
+    assert all(text is None or text.encode() is not None for text in texts)
+    assert all(number is None or 0 <= number <= MAX_INTEGER for number in numbers)
+    assert snapshot.uptime_s is None or snapshot.uptime_s == int(snapshot.uptime_s) < 2**62
+
+
+# --- where it is
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost:3000",
+        "http://localhost:3000/",
+        "http://localhost:3000/api/stream",
+        "http://localhost:3000/api/stream/",
+    ],
+)
+def test_an_address_is_given_with_or_without_the_path(url: str) -> None:
+    assert stream_url(url) == "http://localhost:3000/api/stream"
+
+
+@pytest.mark.parametrize(
+    "url", ["localhost:3000", "", "ftp://localhost", "http://", "http://localhost:port", "http://[::1"]
+)
+def test_what_is_no_address_is_refused_with_a_hint(url: str) -> None:
+    with pytest.raises(BadSettings) as caught:
+        stream_url(url)
+    assert caught.value.hint == "Write it like http://localhost:8080."
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("http://127.0.0.1:3000", "http://localhost:3000"),
+        ("http://[::1]:3000/api/stream", "http://localhost:3000"),
+        ("http://LOCALHOST", "http://localhost"),
+        ("https://cco.example/team/", "https://cco.example/team"),
+        ("http://127.0.0.10:3000", "http://127.0.0.10:3000"),
+        ("http://[fe80::1]:3000", "http://[fe80::1]:3000"),
+    ],
+)
+def test_a_server_has_one_name(url: str, address: str) -> None:
+    assert server_address(url) == address
+
+
+@pytest.fixture
+def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings that point to nobody, in a home of its own, with proxies that must not be asked."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setattr("ccostdb.sources.cco_stream.USUAL_URL", "http://127.0.0.1:9")  # one may run here
+    return Settings(db=tmp_path / "ledger.db", cco_url="http://127.0.0.1:9")
+
+
+def test_a_server_is_found_at_the_address_that_is_set(nobody: Settings) -> None:
+    with Emulator() as emulator:
+        assert asyncio.run(find_url(Settings(db=nobody.db, cco_url=emulator.url))) == emulator.url
+        assert asyncio.run(find_url(nobody)) is None
+
+
+@pytest.mark.parametrize("name", [".cco/daemon.pid", "data/cco/pids/cco-1.pid"])
+def test_a_server_is_found_through_its_pid_file(name: str, nobody: Settings, tmp_path: Path) -> None:
+    with Emulator() as emulator:
+        pid_file = tmp_path / name
+        pid_file.parent.mkdir(parents=True)
+        pid_file.write_text(
+            json.dumps({"pid": 7, "port": int(emulator.url.rpartition(":")[2]), "version": "2025.11.4"})
+        )
+        assert asyncio.run(find_url(nobody)) == emulator.url
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"7", b"{}", b'{"port": "80"}', b'{"port": true}', b'{"port": 70000}', b"\xff"]
+)
+def test_a_pid_file_that_says_nothing_is_passed_over(content: bytes, nobody: Settings, tmp_path: Path) -> None:
+    (tmp_path / ".cco").mkdir()
+    (tmp_path / ".cco" / "daemon.pid").write_bytes(content)
+    assert asyncio.run(find_url(nobody)) is None
+
+
+@pytest.mark.parametrize("manner", [Manner(status=404), Manner(content_type="text/html")], ids=["404", "a web page"])
+def test_what_answers_otherwise_is_no_cco(manner: Manner, nobody: Settings) -> None:
+    with Emulator() as emulator:
+        emulator.manner = lambda _: manner
+        assert asyncio.run(find_url(Settings(db=nobody.db, cco_url=emulator.url))) is None
+
+
+# --- how long one waits for it
+
+
+def test_the_wait_grows_with_full_jitter_up_to_its_limit() -> None:
+    backoff = Backoff(0.25, 30.0)
+    limits = [min(0.25 * 2.0**failures, 30.0) for failures in range(1000)]
+    waits = [backoff.next_s() for _ in limits]
+    assert all(0 <= wait <= limit for wait, limit in zip(waits, limits, strict=True))
+    assert min(waits[7:]) < 3 < 27 < max(waits)
+    backoff.reset()
+    assert backoff.next_s() <= 0.25
+
+
+def test_the_smaller_bound_holds() -> None:
+    backoff = Backoff(9.0, 0.5)
+    assert max(backoff.next_s() for _ in range(100)) <= 0.5
+
+
+def test_a_servers_retry_is_the_floor_but_not_above_the_limit() -> None:
+    backoff = Backoff(0.25, 30.0)
+    backoff.floor_s = 2.0
+    assert min(backoff.next_s() for _ in range(100)) == 2.0
+    backoff.floor_s = 1e9
+    assert backoff.next_s() == 30.0

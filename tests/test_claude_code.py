@@ -1,0 +1,252 @@
+"""What one line of a transcript means."""
+
+import json
+
+import pytest
+from transcripts import line
+
+from ccostdb.errors import Rejected
+from ccostdb.model import Record, Usage
+from ccostdb.sources.claude_code import RANK_NESTED, RANK_OWN, RANK_SIDECHAIN, excerpt, parse
+
+
+def read(found: object) -> Record | None:
+    return parse(json.dumps(found).encode())
+
+
+def record(found: object) -> Record:
+    seen = read(found)
+    assert seen is not None
+    return seen
+
+
+def test_an_assistant_line_is_a_sighting_with_everything_that_it_says():
+    usage = {
+        "cache_creation_input_tokens": 300,
+        "cache_read_input_tokens": 7000,
+        "cache_creation": {"ephemeral_5m_input_tokens": 100, "ephemeral_1h_input_tokens": 200},
+        "server_tool_use": {"web_search_requests": 2, "web_fetch_requests": 1},
+        "service_tier": "standard",
+        "inference_geo": "us",
+        "speed": "fast",
+    }
+    seen = record(line(output=42, usage=usage, entrypoint="cli"))
+    assert seen.usage == Usage(3, 42, 100, 200, 7000, 2, "fast", "standard", "us", None)
+    assert seen.key == "msg_01AAAAAAAAAAAAAAAAAAAAAAAA"
+    assert seen.occurred_ns == 1_786_536_000_000_000_000
+    assert (seen.rank, seen.is_sidechain, seen.is_copied, seen.is_error) == (RANK_OWN, False, False, False)
+    assert (seen.model, seen.session, seen.project) == ("claude-sonnet-4-5-20250929", "session-1", "/home/dev/src/web")
+    assert (seen.agent, seen.agent_instance, seen.request_id) == (None, None, "req_1")
+    assert (seen.entrypoint, seen.version, seen.git_branch) == ("cli", "2.1.40", "main")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {
+            "type": "user",
+            "message": {"role": "user", "content": "usage"},
+            "toolUseResult": {"usage": {"input_tokens": 9}},
+        },
+        {"type": "summary", "usage": 1},
+        {"type": "system", "message": "usage"},
+        {"type": "progress", "data": {"type": "hook_progress", "usage": "x"}},
+        {"type": "progress", "data": {"type": "agent_progress", "message": {"type": "user", "message": {"usage": {}}}}},
+        {"type": "progress", "data": "usage"},
+        {"type": "assistant", "message": {"id": "msg_1", "model": "m"}},
+        {"usage": {}},
+        line(model="<synthetic>"),
+    ],
+)
+def test_other_lines_are_no_sighting(other):
+    assert read(other) is None
+
+
+def test_cache_writes_without_a_split_are_five_minute_writes():
+    assert record(line(usage={"cache_creation_input_tokens": 50})).usage[2:4] == (50, 0)
+
+
+def test_what_exceeds_the_split_is_a_five_minute_write():
+    split = {"ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 20}
+    seen = record(line(usage={"cache_creation_input_tokens": 50, "cache_creation": split}))
+    assert seen.usage[2:4] == (30, 20)
+
+
+def test_a_split_counts_where_the_total_is_smaller():
+    split = {"ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 20}
+    assert record(line(usage={"cache_creation_input_tokens": 0, "cache_creation": split})).usage[2:4] == (10, 20)
+
+
+def test_a_sidechain_line_ranks_below_a_line_of_its_own_and_is_an_agents():
+    seen = record(line(isSidechain=True, agentId="a1b2c3"))
+    assert (seen.rank, seen.is_sidechain, seen.agent, seen.agent_instance) == (
+        RANK_SIDECHAIN,
+        True,
+        "subagent",
+        "a1b2c3",
+    )
+
+
+def test_the_agent_is_the_type_that_the_line_names_or_else_its_side_car():
+    named = json.dumps(line(isSidechain=True, agentId="a1", attributionAgent="Explore")).encode()
+    plain = json.dumps(line(isSidechain=True, agentId="a1")).encode()
+    main = json.dumps(line()).encode()
+    assert [getattr(parse(each, file_agent="Plan"), "agent", 0) for each in (named, plain, main)] == [
+        "Explore",
+        "Plan",
+        None,
+    ]
+
+
+def test_an_agent_progress_line_holds_a_nested_sighting_of_the_lowest_rank():
+    nested = {"type": "assistant", "timestamp": "2026-08-12T12:00:01.000Z", "requestId": "req_9",
+              "message": line(output=5)["message"]}  # fmt: skip
+    outer = {"type": "progress", "sessionId": "session-1", "cwd": "/w", "timestamp": "2026-08-12T12:00:02.000Z",
+             "data": {"type": "agent_progress", "agentId": "a7", "message": nested}}  # fmt: skip
+    seen = record(outer)
+    assert (seen.rank, seen.usage.output_tokens, seen.agent, seen.agent_instance) == (RANK_NESTED, 5, "subagent", "a7")
+    assert (seen.session, seen.project, seen.request_id) == ("session-1", "/w", "req_9")
+    assert seen.occurred_ns == 1_786_536_001_000_000_000
+
+
+def test_a_fork_is_marked_as_a_copy():
+    assert record(line(forkedFrom={"sessionId": "other", "messageUuid": "u"})).is_copied
+    assert not record(line(forkedFrom=None)).is_copied
+
+
+def test_an_error_of_the_api_is_an_error():
+    assert record(line(isApiErrorMessage=True)).is_error
+
+
+def test_an_old_cost_is_kept_as_text_and_in_nano_usd():
+    seen = record(line(costUSD=0.0010500000000000002))
+    assert (seen.reported_text, seen.reported_nusd) == ("0.0010500000000000002", 1_050_000)
+
+
+@pytest.mark.parametrize("cost", [None, -1, "0.5", [1]])
+def test_an_old_cost_that_is_no_amount_is_none(cost):
+    assert record(line(costUSD=cost)).reported_nusd is None
+
+
+def test_advisor_iterations_are_kept_and_others_are_part_of_the_call():
+    own = {"type": "message", "input_tokens": 3, "output_tokens": 10}
+    advisor = {"type": "advisor_message", "model": "claude-opus-4-6", "input_tokens": 100, "output_tokens": 20,
+               "cache_creation_input_tokens": 7, "cache_read_input_tokens": 8}  # fmt: skip
+    seen = record(line(usage={"iterations": [own, advisor]}))
+    assert json.loads(seen.usage.advisor or "") == [
+        {"model": "claude-opus-4-6", "input_tokens": 100, "output_tokens": 20, "cache_write_5m_tokens": 7,
+         "cache_write_1h_tokens": 0, "cache_read_tokens": 8}
+    ]  # fmt: skip
+    assert record(line(usage={"iterations": [own]})).usage.advisor is None
+
+
+# --- identity ---
+
+
+def key(**changes: object) -> str:
+    return record(line(**changes)).key  # type: ignore[arg-type]
+
+
+def test_a_full_message_id_is_the_key_over_all_requests_and_sessions():
+    assert key(request_id="req_1", session="a") == key(request_id="req_2", session="b") == key(request_id=None)
+
+
+def test_another_id_is_unique_with_its_request():
+    assert key(message_id="gen-1", session="a") == key(message_id="gen-1", session="b")
+    assert key(message_id="gen-1", request_id="req_1") != key(message_id="gen-1", request_id="req_2")
+    assert key(message_id="msg_short") != key(message_id="msg_short", request_id="req_2")
+
+
+def test_a_short_id_without_request_is_unique_in_its_session():
+    calls = [key(message_id="msg_1", request_id=None, session=session, at=at)
+             for session in "ab" for at in ("2026-08-12T12:00:00.000Z", "2026-08-12T12:00:01.000Z")]  # fmt: skip
+    assert calls[0] == calls[1] != calls[2] == calls[3]
+
+
+def test_any_other_id_without_request_is_unique_at_its_time():
+    assert key(message_id="ocgo", request_id=None) != key(
+        message_id="ocgo", request_id=None, at="2026-08-12T12:00:01.000Z"
+    )
+    assert key(message_id=None, request_id=None, session="a") != key(message_id=None, request_id=None, session="b")
+
+
+def test_ids_cannot_be_made_to_collide_by_their_separator():
+    assert key(message_id="a|b", request_id="c") != key(message_id="a", request_id="b|c")
+    assert key(message_id="a%7C", request_id="c") != key(message_id="a|", request_id="c")
+
+
+# --- what the strict decoder refuses ---
+
+
+def test_null_named_keys_in_tool_input_change_nothing():
+    tool = {"type": "tool_use", "input": {"id": None, "model": None, "usage": None, "type": "user", "timestamp": 3}}
+    assert record(line(content=[tool])) == record(line())
+
+
+def test_whole_numbers_may_be_written_as_floats():
+    assert record(line(usage={"input_tokens": 3.0, "cache_read_input_tokens": 1e3})).usage[0] == 3
+
+
+def test_a_lone_surrogate_costs_neither_the_line_nor_its_place_in_the_ledger():
+    seen = parse(json.dumps(line(content=["\ud800"], cwd="/w/\ud83d")).encode())
+    assert seen is not None
+    assert seen.project == "/w/\ufffd"
+
+
+def test_a_nul_never_reaches_the_ledger():
+    assert record(line(session="a\0b")).session == "a\ufffdb"
+
+
+def test_bytes_that_are_no_utf8_cost_only_themselves():
+    seen = parse(json.dumps(line(cwd="/w/@")).encode().replace(b"@", b"\xff"))
+    assert seen is not None
+    assert seen.project == "/w/\ufffd"
+
+
+def test_a_whole_record_glued_to_a_torn_one_is_read():
+    whole = json.dumps(line(output=77), separators=(",", ":")).encode()
+    seen = parse(whole[:300] + whole)
+    assert seen is not None
+    assert seen.usage.output_tokens == 77
+
+
+@pytest.mark.parametrize(
+    ("usage", "reason"),
+    [
+        ({"input_tokens": True}, "int"),
+        ({"input_tokens": -1}, ">= 0"),
+        ({"output_tokens": 2**63}, "<="),
+        ({"output_tokens": 10**30}, "int"),
+        ({"output_tokens": "12"}, "str"),
+        ({"input_tokens": 1.5}, "float"),
+        ({"input_tokens": None, "output_tokens": None}, "neither"),
+        ({"cache_creation": [1]}, "array"),
+    ],
+)
+def test_impossible_usage_is_refused_and_says_why(usage, reason):
+    with pytest.raises(Rejected, match=reason):
+        read(line(usage=usage))
+
+
+@pytest.mark.parametrize(
+    "text", [b"no json", b'{"usage":', b"[1]", b"null", b"\0\0\0", b'{"a":' * 100_000, b"\xff\xfe"]
+)
+def test_what_is_no_json_object_is_refused(text):
+    with pytest.raises(Rejected, match="no JSON object"):
+        parse(text)
+
+
+def test_nan_costs_the_line_and_nothing_else():
+    with pytest.raises(Rejected):
+        parse(json.dumps(line(usage={"input_tokens": float("nan")})).encode())
+
+
+def test_an_overlong_name_is_refused():
+    with pytest.raises(Rejected, match="length"):
+        read(line(message_id="msg_" + "x" * 1000))
+
+
+def test_an_excerpt_ends_before_the_message_or_is_a_length_and_a_hash():
+    assert excerpt(b'{"cwd":"/w","message":{"content":"secret"}}') == '{"cwd":"/w",'
+    assert excerpt(b"x" * 300 + b'"message"') == "309 bytes, sha256 " + excerpt(b"x" * 300 + b'"message"')[-16:]
+    assert "secret" not in excerpt(b"secret words")

@@ -1,0 +1,156 @@
+"""What `ccostdb doctor` finds, what it says to do, and when it exits with 1."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import add_cco, ccostdb, on_terminal, opened, run_python
+from ledger_rows import add_source
+
+pytestmark = pytest.mark.usefixtures("home")
+
+
+def findings(*words: str) -> list[dict[str, Any]]:
+    result = ccostdb("doctor", "--json", *words)
+    assert result.exit_code in (0, 1)
+    is_bad = result.exit_code == 1
+    found: list[dict[str, Any]] = json.loads(result.stdout)
+    assert any(each["state"] == "problem" for each in found) is is_bad
+    return found
+
+
+def named(found: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    (each,) = (each for each in found if each["name"] == name)
+    return each
+
+
+def problems(found: list[dict[str, Any]]) -> list[str]:
+    return [each["name"] for each in found if each["state"] == "problem"]
+
+
+def test_a_sound_ledger_has_no_problem(ledger: Path) -> None:
+    found = findings()
+    assert problems(found) == []
+    assert named(found, "integrity")["state"] == "ok"
+    assert named(found, "schema")["value"] == "1 of 1"
+    assert named(found, "home zone")["value"] == "UTC"
+    assert str(ledger) in named(found, "file")["value"]
+
+
+def test_each_setting_is_shown_with_its_origin(ledger: Path, home: Path) -> None:
+    (home / "ccostdb.toml").write_text('cost = "computed"')
+    found = findings()
+    assert (named(found, "cost")["value"], named(found, "cost")["detail"]) == ("computed", "./ccostdb.toml")
+    assert named(found, "db")["detail"] == "CCOSTDB_DB (environment)"
+    assert named(found, "reconnect_max_s")["detail"] == "default"
+    other = findings("--db", str(ledger))
+    assert named(other, "db")["detail"] == "command line"
+
+
+def test_without_a_ledger_it_says_how_to_make_one_and_makes_none(home: Path) -> None:
+    found = findings("--db", "new.db")
+    assert (named(found, "file")["state"], named(found, "file")["detail"]) == ("note", "Make one: ccostdb ingest")
+    assert not (home / "new.db").exists()
+
+
+def test_what_was_rejected_is_counted_with_its_reason(ledger: Path) -> None:
+    rejected = [each for each in findings() if each["value"].startswith("rejected ")]
+    assert [(each["name"], each["state"]) for each in rejected] == [("claude-code", "note")]
+    assert rejected[0]["value"].startswith("rejected 1 ×: ")
+
+
+def test_gaps_and_calls_without_a_price_are_named(ledger: Path) -> None:
+    with opened(ledger) as con:
+        add_cco(con)
+    found = findings()
+    assert problems(found) == ["mystery-1"]
+    assert named(found, "mystery-1")["value"] == "calls without a price: 1"
+    assert "gaps: 2, missing calls: 7, $1.25" in [each["value"] for each in found]
+
+
+def test_a_source_that_failed_is_a_problem_with_its_error(ledger: Path) -> None:
+    with opened(ledger) as con:
+        source = add_source(con, "cco")
+        con.execute(
+            "insert into run (source_id, started_ns, updated_ns, outcome, error) values (?, 1, 1, 'failed', 'gone')",
+            (source,),
+        )
+    found = findings()
+    assert problems(found) == ["cco"]
+    assert named(found, "cco")["detail"] == "gone"
+
+
+def test_a_file_that_others_can_read_is_a_problem(ledger: Path) -> None:
+    ledger.chmod(0o644)
+    found = findings()
+    assert problems(found) == ["mode"]
+    assert named(found, "mode")["detail"].startswith(f"Close it: chmod 600 {ledger}")
+    assert stat.S_IMODE(ledger.stat().st_mode) == 0o644
+
+
+def test_another_home_zone_is_noted(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CCOSTDB_HOME_TZ", "Asia/Kolkata")
+    zone = named(findings(), "home zone")
+    assert (zone["state"], zone["value"]) == ("note", "UTC")
+    assert "Asia/Kolkata" in zone["detail"]
+
+
+def test_sums_that_are_behind_are_noted(ledger: Path) -> None:
+    with opened(ledger) as con:
+        con.execute("insert into dirty_bucket select bucket_s from calendar")
+    assert named(findings(), "rollups")["state"] == "note"
+
+
+@pytest.mark.parametrize("content", [b"no database at all" * 100, b"SQLite format 3\0" + b"\xff" * 5000])
+def test_a_file_that_is_no_ledger_is_a_problem(home: Path, content: bytes) -> None:
+    (home / "x.db").write_bytes(content)
+    found = findings("--db", "x.db")
+    assert len(problems(found)) == 1
+    assert (home / "x.db").read_bytes() == content
+
+
+def test_a_newer_ledger_is_a_problem(ledger: Path) -> None:
+    with opened(ledger) as con:
+        con.execute("pragma user_version = 9999")
+    found = findings()
+    assert problems(found) == ["file"]
+    assert "Update ccostdb" in named(found, "file")["detail"]
+
+
+def test_damage_is_found(ledger: Path) -> None:
+    with opened(ledger) as con:
+        page = con.execute("select rootpage from sqlite_schema where name = 'call_by_time'").fetchone()[0]
+        size = con.execute("pragma page_size").fetchone()[0]
+    with ledger.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    assert "integrity" in problems(findings())
+
+
+def test_a_second_sqlite_in_the_environment_is_a_problem(home: Path) -> None:
+    """A package of that name, installed beside ccostdb."""
+    (home / "site" / "pysqlite3").mkdir(parents=True)
+    (home / "site" / "pysqlite3" / "__init__.py").write_text("")
+    code = f"import sys; sys.path.append({str(home / 'site')!r})\nfrom ccostdb.cli import main\nmain(['doctor'])"
+    done = run_python("-c", code)
+    assert done.returncode == 1
+    assert "pip uninstall pysqlite3" in done.stdout
+
+
+def test_a_person_reads_marks_and_hints(ledger: Path) -> None:
+    with opened(ledger) as con:
+        add_cco(con)
+        con.execute("update model set name = 'odd\x1b[2J' where name = 'mystery-1'")
+    shown = on_terminal("doctor")
+    for text in ("Settings", "Ledger", "Sources", "Prices", "✓", "•", "✗", "ccostdb reprice"):
+        assert text in shown
+    assert "\x1b[2J" not in shown
+
+
+def test_a_folder_in_place_of_the_ledger_is_a_problem(home: Path) -> None:
+    (home / "x.db").mkdir()
+    assert len(problems(findings("--db", "x.db"))) == 1

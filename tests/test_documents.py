@@ -1,0 +1,76 @@
+"""Documents that cannot fall behind: what the README and the metadata name exists, and what exists is named."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ccostdb.cli import COMMANDS
+from ccostdb.price_entries import entry_rates
+from ccostdb.prices import Rate
+from ccostdb.resources import datasette_metadata, sql, sql_names
+from ccostdb.settings import KEYS, load_settings
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+INNER_VIEWS = {"source_counted", "daily_usage", "hourly_usage"}
+PUBLIC_VIEWS = sorted(set(sql_names("views")) - INNER_VIEWS)
+
+
+def examples(word: str) -> str:
+    """The TOML block of the README that holds a word."""
+    (found,) = (block for block in re.findall(r"```toml\n(.*?)```", README, re.DOTALL) if word in block)
+    return found
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_the_readme_names_every_command(name: str) -> None:
+    assert f"ccostdb {name}" in README
+
+
+def test_the_readme_names_no_command_that_does_not_exist() -> None:
+    said = set(re.findall(r"(?:^    |`|\$ |bin/)ccostdb ([a-z]+)", README, re.MULTILINE))
+    assert said <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", PUBLIC_VIEWS)
+def test_every_public_view_is_in_the_readme_and_has_a_sentence_in_the_metadata(name: str) -> None:
+    assert f"`{name}`" in README
+    tables = yaml.safe_load(datasette_metadata().read_text())["databases"]["ccostdb"]["tables"]
+    assert tables[name]["description"].endswith(".")
+
+
+def test_the_metadata_describes_no_view_that_does_not_exist() -> None:
+    tables = yaml.safe_load(datasette_metadata().read_text())["databases"]["ccostdb"]["tables"]
+    assert set(tables) <= set(PUBLIC_VIEWS)
+
+
+@pytest.mark.parametrize("folder", ["views", "queries"])
+def test_every_select_begins_by_saying_what_a_row_is(folder: str) -> None:
+    for name in sql_names(folder):
+        assert sql(f"{folder}/{name}.sql").startswith("-- One row"), name
+
+
+def test_the_readmes_settings_are_all_of_them_and_can_be_loaded(tmp_path: Path) -> None:
+    (tmp_path / "ccostdb.toml").write_text(examples("home_tz"))
+    settings = load_settings(environ={}, folder=tmp_path, config_folder=tmp_path)
+    assert set(settings.origins) == {key.name for key in KEYS}
+
+
+def test_the_readmes_rate_can_be_used_and_names_every_key() -> None:
+    (entry,) = tomllib.loads(examples("[[price]]"))["price"]
+    rates = entry_rates(entry, "user", 1, 1)
+    assert {rate.kind for rate in rates} == {
+        *("input", "output", "cache_read", "cache_write_5m", "cache_write_1h", "web_search"),
+    }
+    assert all(isinstance(rate, Rate) and rate.above_tokens == 200_000 for rate in rates)
+
+
+def test_every_setting_in_the_readme_names_its_variable() -> None:
+    for key in KEYS:
+        assert key.place.split(".")[-1] in README
+    for variable in re.findall(r"CCOSTDB_[A-Z_]*[A-Z]", README):
+        assert variable in {key.variable for key in KEYS}

@@ -1,0 +1,166 @@
+"""What leaves the ledger as CSV, JSON and NDJSON, and how a file appears."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ledger_rows import add_calls, add_name, add_source, make_ledger
+
+from ccostdb.errors import BadArgument
+from ccostdb.export import WRITERS, export, new_file, view_names, write_csv, write_json, write_ndjson
+
+cells = st.one_of(
+    st.none(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False), st.text()
+)
+tables = st.integers(1, 4).flatmap(lambda width: st.lists(st.tuples(*[cells] * width)))
+
+
+def written(form: str, rows: list[tuple[object, ...]], columns: tuple[str, ...]) -> str:
+    out = io.StringIO(newline="")
+    WRITERS[form](columns, rows, out)
+    return out.getvalue()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(make_ledger(tmp_path / "ledger.db")) as con:
+        model = add_name(con, "model", "=cmd|' /C calc'!A0")
+        source = add_source(con, "claude-code")
+        call = {"source_id": source, "model_id": model, "input_tokens": 1, "computed_nusd": -1_500_000_000}
+        add_calls(con, [{**call, "call_id": f"c{number}", "occurred_ns": number} for number in range(3)])
+        yield con
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "\nx", "＝1", "-1.5"])
+def test_a_text_that_a_spreadsheet_would_run_is_escaped(cell: str) -> None:
+    out = io.StringIO(newline="")
+    write_csv(["a"], [(cell,)], out)
+    assert list(csv.reader(io.StringIO(out.getvalue(), newline=""))) == [["a"], [f"'{cell}"]]
+
+
+def test_numbers_keep_their_sign_and_unknown_is_an_empty_cell() -> None:
+    assert written("csv", [(-1, -0.25, None, "a=b", 0)], tuple("abcde")) == "a,b,c,d,e\n-1,-0.25,,a=b,0\n"
+
+
+def test_json_without_rows_is_an_empty_list() -> None:
+    assert written("json", [], ("a",)) == "[]\n"
+    assert written("ndjson", [], ("a",)) == ""
+
+
+@given(tables)
+def test_json_and_ndjson_say_what_the_rows_say(rows: list[tuple[object, ...]]) -> None:
+    columns = tuple(f"c{index}" for index in range(len(rows[0]) if rows else 1))
+    expected = [dict(zip(columns, row, strict=True)) for row in rows]
+    assert json.loads(written("json", rows, columns)) == expected
+    lines = written("ndjson", rows, columns).split("\n")
+    assert [json.loads(line) for line in lines if line] == expected
+
+
+@given(tables)
+def test_csv_read_back_has_every_cell_and_nothing_that_runs(rows: list[tuple[object, ...]]) -> None:
+    columns = tuple(f"c{index}" for index in range(len(rows[0]) if rows else 1))
+    read = list(csv.reader(io.StringIO(written("csv", rows, columns), newline="")))[1:]
+    assert len(read) == len(rows)
+    for was, now in zip(rows, read, strict=True):
+        for cell, text in zip(was, now, strict=True):
+            if isinstance(cell, str):
+                assert text in (cell, f"'{cell}")
+                assert not text.startswith(("=", "+", "-", "@", "\t", "\r"))
+            else:
+                assert text == ("" if cell is None else repr(cell))
+
+
+@pytest.mark.parametrize("form", list(WRITERS))
+def test_every_view_can_be_exported(ledger: sqlite3.Connection, form: str) -> None:
+    for name in view_names(ledger):
+        export(ledger, name, form, io.StringIO())
+
+
+def test_an_export_has_every_row_of_the_view_with_its_columns(ledger: sqlite3.Connection) -> None:
+    out = io.StringIO()
+    export(ledger, "calls", "ndjson", out)
+    rows = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [row["call_id"] for row in rows] == ["c0", "c1", "c2"]
+    assert rows[0]["cost_usd"] == -1.5
+    assert list(rows[0]) == [column[0] for column in ledger.execute("select * from calls").description]
+
+
+def test_a_model_name_cannot_smuggle_a_formula_into_a_spreadsheet(ledger: sqlite3.Connection) -> None:
+    out = io.StringIO()
+    export(ledger, "model_costs", "csv", out)
+    assert out.getvalue().splitlines()[1].startswith("'=cmd|")
+
+
+def test_a_query_exports_with_every_bound_open(ledger: sqlite3.Connection) -> None:
+    out = io.StringIO()
+    export(ledger, "missing", "json", out)
+    assert json.loads(out.getvalue()) == [{"calls": None, "cost_usd": None, "restarts": 0}]
+
+
+@pytest.mark.parametrize("name", ["dayly_costs", "call", 'calls" union select 1 --', ""])
+def test_an_unknown_name_is_refused(ledger: sqlite3.Connection, name: str) -> None:
+    with pytest.raises(BadArgument, match="no view or query"):
+        export(ledger, name, "csv", io.StringIO())
+
+
+def test_an_unknown_name_gets_the_nearest(ledger: sqlite3.Connection) -> None:
+    with pytest.raises(BadArgument) as caught:
+        export(ledger, "dayly_costs", "csv", io.StringIO())
+    assert caught.value.hint == "Did you mean daily_costs?"
+
+
+def test_a_file_appears_whole_and_for_its_owner_only(tmp_path: Path) -> None:
+    target = tmp_path / "out.csv"
+    target.write_text("old")
+    with new_file(target) as out:
+        out.write("new")
+        assert target.read_text() == "old"
+    assert target.read_text() == "new"
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_file_that_fails_halfway_leaves_the_old_one(tmp_path: Path) -> None:
+    target = tmp_path / "out.csv"
+    target.write_text("old")
+    with pytest.raises(RuntimeError), new_file(target) as out:
+        out.write("half")
+        raise RuntimeError
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_and_a_missing_folder_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadArgument, match="it is a folder"), new_file(tmp_path):
+        pass
+    with pytest.raises(BadArgument, match="its folder does not exist"), new_file(tmp_path / "no" / "x"):
+        pass
+
+
+def test_a_device_is_written_directly() -> None:
+    with new_file(Path("/dev/null")) as out:
+        out.write("x")
+    assert not Path("/dev/null").is_file()
+
+
+def test_the_writers_stream(tmp_path: Path) -> None:
+    """A row is written before the next one is asked for."""
+    for write in (write_csv, write_json, write_ndjson):
+        out = io.StringIO()
+
+        def rows(out: io.StringIO = out) -> Iterator[tuple[str]]:
+            yield ("first",)
+            assert "first" in out.getvalue()
+            yield ("second",)
+
+        write(["a"], rows(), out)

@@ -1,0 +1,151 @@
+"""Which sightings are one call, and what its row says: whatever the order in which they come."""
+
+import json
+from copy import copy
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transcripts import line
+
+from ccostdb import ledger
+from ccostdb.model import NO_COST, Activity, Call, Numbered, Record, Usage
+from ccostdb.prices import PriceBook
+from ccostdb.sources.claude_code import parse
+
+AGES = {1: 100, 2: 200, 3: 300}
+FIRST = "2026-08-12T12:00:00.000Z"
+LATER = "2026-08-12T12:00:05.000Z"
+
+
+def sighting(position: int = 1, offset: int = 0, **changes: object) -> Record:
+    found = parse(json.dumps(line(**changes)).encode(), position, offset)  # type: ignore[arg-type]
+    assert found is not None
+    return found
+
+
+def fold(*records: Record) -> Call:
+    (call,) = ledger.fold({}, records, AGES, 0).values()
+    return call
+
+
+def test_the_line_with_the_most_output_wins_and_the_earliest_says_when():
+    call = fold(sighting(output=1, at=FIRST), sighting(offset=1, output=90, at=LATER))
+    assert (call.output_tokens, call.occurred_ns) == (90, 1_786_536_000_000_000_000)
+
+
+def test_on_a_tie_the_later_line_of_one_file_wins():
+    early, late = sighting(usage={"input_tokens": 9}), sighting(offset=1, usage={"input_tokens": 2})
+    assert fold(early, late).input_tokens == fold(late, early).input_tokens == 2
+
+
+def test_on_a_tie_across_files_the_greater_usage_text_wins():
+    a, b = sighting(1, usage={"input_tokens": 5}), sighting(2, usage={"input_tokens": 7})
+    assert fold(a, b).input_tokens == fold(b, a).input_tokens == 7
+
+
+def test_a_line_of_its_own_beats_a_sidechain_line_with_more_output():
+    own, side = sighting(output=10), sighting(2, output=500, isSidechain=True, request_id="req_2")
+    call = fold(side, own)
+    assert (call.output_tokens, call.is_sidechain, call.agent) == (10, False, None)
+
+
+def test_the_session_is_the_originals_not_a_forks_even_if_the_fork_comes_first():
+    fork = sighting(1, session="a-fork", forkedFrom={"sessionId": "b"})
+    assert fold(fork, sighting(2, session="b")).session == "b"
+
+
+def test_without_a_mark_the_older_file_is_the_original_then_the_smaller_session():
+    assert fold(sighting(2, session="a"), sighting(1, session="b")).session == "b"
+    ages = {1: 100, 2: 100}
+    (call,) = ledger.fold({}, [sighting(1, session="b"), sighting(2, session="a")], ages, 0).values()
+    assert call.session == "a"
+
+
+def test_a_call_without_a_readable_time_is_put_where_it_was_received_until_a_line_knows_better():
+    records = [sighting(at="soon"), sighting(offset=1, at=LATER)]
+    (call,) = ledger.fold({}, records[:1], AGES, 77).values()
+    assert (call.occurred_ns, call.is_receipt_time) == (77, True)
+    call = fold(*records)
+    assert (call.occurred_ns, call.is_receipt_time) == (1_786_536_005_000_000_000, False)
+
+
+@st.composite
+def sightings(draw: st.DrawFn) -> list[Record]:
+    """Sightings of one call in up to three files, with ties wherever possible."""
+    places = draw(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 3)), min_size=1, max_size=7, unique=True))
+    return [
+        sighting(
+            position,
+            offset,
+            output=draw(st.sampled_from([1, 2])),
+            usage={"input_tokens": draw(st.sampled_from([1, 9, 10]))},
+            isSidechain=draw(st.booleans()),
+            session=draw(st.sampled_from("ab")),
+            at=draw(st.sampled_from([FIRST, LATER, "never"])),
+            version=draw(st.sampled_from(["1", "2"])),
+            **({"forkedFrom": "x"} if draw(st.booleans()) else {}),
+        )
+        for position, offset in places
+    ]
+
+
+@settings(max_examples=400)
+@given(st.data(), sightings())
+def test_any_order_in_any_pieces_gives_the_same_call(data, records):
+    whole = fold(*records)
+    shuffled = data.draw(st.permutations(records))
+    cut = data.draw(st.integers(0, len(records)))
+    stored = ledger.fold({}, shuffled[:cut], AGES, 0)
+    again = data.draw(st.lists(st.sampled_from(records), max_size=3))  # a file is read again
+    stored = {name: copy(call) for name, call in stored.items()}
+    folded = {**stored, **ledger.fold(stored, [*shuffled[cut:], *again], AGES, 0)}
+    assert list(folded.values()) == [whole]
+
+
+@given(sightings())
+def test_the_winner_is_what_the_rules_say_when_read_naively(records):
+    best = max((record.rank, record.usage.output_tokens) for record in records)
+    tied = [record for record in records if (record.rank, record.usage.output_tokens) == best]
+    last_of_each = {record.position_id: record for record in sorted(tied, key=lambda record: record.offset)}
+    texts = [f"{record.usage.input_tokens}" for record in last_of_each.values()]
+    assert str(fold(*records).input_tokens) == max(texts)
+
+
+def test_a_finished_call_has_its_total_its_provider_and_no_price_from_an_empty_book():
+    call = ledger.finish(fold(sighting(usage={"cache_read_input_tokens": 7})), PriceBook([]))
+    assert (call.total_tokens, call.provider) == (20, "anthropic")
+    assert (call.computed_nusd, call.uncached_nusd) == (NO_COST.computed_nusd, NO_COST.uncached_nusd)
+    assert ledger.usage_of(call) == Usage(3, 10, 0, 0, 7)
+
+
+# --- CCO ---
+
+
+def event(event_type: str, **changes: object) -> Numbered:
+    words = {"timestamp": FIRST, "occurred_ns": 5, "agent_name": "tester", "model": "claude-opus-4", "tokens": 150,
+             "latency_ms": 12, "status": "success", "cost_text": "0.0", "cost_nusd": 0, **changes}  # fmt: skip
+    return Numbered(2, 7, Activity(identity="i", event_type=event_type, **words))  # type: ignore[arg-type]
+
+
+def test_an_api_call_is_a_call_with_a_total_and_no_kinds():
+    call = ledger.call_of_activity(3, event("api_call", cost_text="0.00525", cost_nusd=5_250_000), 9)
+    assert call is not None
+    assert (call.call_id, call.occurred_ns, call.total_tokens, call.input_tokens) == ("cco:3:2:00000007", 5, 150, None)
+    assert (call.reported_nusd, call.reported_text, call.computed_nusd) == (5_250_000, "0.00525", None)
+    assert (call.agent, call.provider, call.is_response_cache_hit) == ("tester", "anthropic", False)
+
+
+def test_a_cache_hit_is_a_call_that_cost_a_real_zero():
+    call = ledger.call_of_activity(3, event("cache_hit"), 9)
+    assert call is not None
+    assert (call.is_response_cache_hit, call.reported_nusd, call.uncached_nusd) == (True, 0, None)
+
+
+def test_other_events_make_no_call():
+    assert [ledger.call_of_activity(3, event(kind), 9) for kind in ("model_override", "error", "")] == [None] * 3
+
+
+def test_an_event_without_a_readable_time_is_put_where_it_was_received():
+    call = ledger.call_of_activity(3, event("api_call", occurred_ns=None), 9)
+    assert call is not None
+    assert (call.occurred_ns, call.is_receipt_time) == (9, True)

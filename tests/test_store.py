@@ -1,0 +1,116 @@
+"""Appending: everything in a batch, or nothing; and the same again changes nothing."""
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable
+
+import pytest
+from transcripts import rows, settings_for
+
+from ccostdb.model import Activity, Batch, Call, Gap, Numbered, Position, Reject, Snapshot
+from ccostdb.settings import Settings
+from ccostdb.store import Store, open_store
+
+NOON_NS = 1_786_536_000_000_000_000
+
+
+def call(call_id: str = "a", **words: object) -> Call:
+    return Call(call_id, NOON_NS, False, **{"model": "m", "total_tokens": 5, **words})  # type: ignore[arg-type]
+
+
+def with_store(settings: Settings, body: Callable[[Store, int, int], Awaitable[None]]) -> None:
+    async def run() -> None:
+        async with open_store(settings) as store:
+            source_id = await store.source_id("cco", "cco", "http://x")
+            await body(store, source_id, await store.start_run(source_id, NOON_NS))
+
+    asyncio.run(run())
+
+
+def test_a_batch_is_appended_whole(tmp_path):
+    settings = settings_for(tmp_path)
+    event = Activity("i", "t", NOON_NS, "api_call", None, "m", 5, 1, "success", "0.5", 500_000_000)
+
+    async def body(store: Store, source_id: int, run_id: int) -> None:
+        batch = Batch(
+            source_id,
+            run_id,
+            NOON_NS,
+            calls=[call(project="p", agent="g", session="s", speed="fast")],
+            activities=[Numbered(1, 0, event)],
+            snapshot=Snapshot(NOON_NS, NOON_NS, 3, 1, "0.5", 500_000_000, (event,)),
+            gaps=[Gap(1, "overflow", None, NOON_NS, 2, 7, NOON_NS)],
+            rejects=[Reject(NOON_NS, "why", "what", "f:0"), Reject(NOON_NS, "why", "what", "f:0")],
+            positions=[Position(0, "", state="{}")],
+            frames=3,
+        )
+        await store.append(batch)
+        assert batch.positions[0].position_id != 0
+        await store.append(Batch(source_id, run_id, NOON_NS, positions=[batch.positions[0]], frames=1))
+
+    with_store(settings, body)
+    (found,) = rows(settings)
+    assert (found["project"], found["agent"], found["session_id"], found["model"]) == ("p", "g", "s", "m")
+    counts = {name: rows(settings, f"select count(*) as n from {name}")[0]["n"]
+              for name in ("activity", "snapshot", "gap", "rejected", "position")}  # fmt: skip
+    assert set(counts.values()) == {1}, counts
+    assert rows(settings, "select frames, rows, rejected from run") == [{"frames": 4, "rows": 2, "rejected": 2}]
+    assert rows(settings, "select has_calls from source") == [{"has_calls": 1}]
+
+
+def test_a_batch_that_fails_leaves_nothing_and_the_next_one_works(tmp_path):
+    settings = settings_for(tmp_path)
+
+    async def body(store: Store, source_id: int, run_id: int) -> None:
+        bad = Batch(source_id, run_id, NOON_NS, calls=[call(session="s"), call("b", status=b"no text")])
+        with pytest.raises(sqlite3.IntegrityError):
+            await store.append(bad)
+        assert not store.db.in_transaction
+        await store.append(Batch(source_id, run_id, NOON_NS, calls=[call("c", session="s")]))
+
+    with_store(settings, body)
+    assert [(row["call_id"], row["session_id"]) for row in rows(settings)] == [("c", "s")]
+
+
+def test_a_stored_call_comes_back_as_it_went_in(tmp_path):
+    settings = settings_for(tmp_path)
+    mine = call("a", provider="openai", project="p", agent="g", session='s"', speed="fast", version="1", rivals="[]",
+                input_tokens=1, is_copied=True, reported_text="0.1", advisor="[]", git_branch=None)  # fmt: skip
+
+    async def body(store: Store, source_id: int, run_id: int) -> None:
+        await store.append(Batch(source_id, run_id, NOON_NS, calls=[mine, call("b", model=None)]))
+        assert await store.stored_calls(["a", "b", "c"]) == {"a": mine, "b": call("b", model=None)}
+
+    with_store(settings, body)
+
+
+def test_a_changed_call_replaces_its_row_and_moves_its_quarter_hour(tmp_path):
+    settings = settings_for(tmp_path)
+
+    async def body(store: Store, source_id: int, run_id: int) -> None:
+        await store.append(Batch(source_id, run_id, NOON_NS, calls=[call("a", total_tokens=5)]))
+        await store.refresh()
+        moved = call("a", total_tokens=9)
+        moved.occurred_ns += 3600 * 10**9
+        await store.append(Batch(source_id, run_id, NOON_NS, calls=[moved]))
+        await store.refresh()
+
+    with_store(settings, body)
+    found = rows(settings, "select total_tokens, bucket_s - 1786536000 as later_s from rollup_quarter_hour")
+    assert found == [{"total_tokens": 9, "later_s": 3600}]
+
+
+def test_another_home_zone_renames_the_days_of_the_ledger(tmp_path):
+    settings = settings_for(tmp_path)
+
+    async def body(store: Store, source_id: int, run_id: int) -> None:
+        await store.append(Batch(source_id, run_id, NOON_NS, calls=[call()]))
+        await store.refresh()
+
+    with_store(settings, body)
+
+    async def look(store: Store, source_id: int, run_id: int) -> None:
+        assert store.home_tz.key == "Pacific/Kiritimati"
+
+    with_store(Settings(db=settings.db, home_tz="Pacific/Kiritimati"), look)
+    assert rows(settings, "select day from daily_costs") == [{"day": "2026-08-13"}]

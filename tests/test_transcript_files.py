@@ -1,0 +1,255 @@
+"""Transcript files as they really behave: they grow, tear, shrink, move, are replaced, deleted, copied and misnamed."""
+
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from transcripts import import_once, line, rows, settings_for, text_of, write
+
+from ccostdb.sources import transcript_files
+from ccostdb.sources.transcript_files import LineReader, find_files
+
+A, B, C = (f"msg_01{letter * 24}" for letter in "ABC")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "projects"
+
+
+def outputs(settings) -> dict[str, int]:
+    return {row["call_id"]: row["output_tokens"] for row in rows(settings)}
+
+
+def test_main_sessions_and_sub_agents_in_all_three_layouts_are_found(tmp_path, home):
+    write(home / "-w" / "s1.jsonl", line(A), line(B, isSidechain=True))
+    write(home / "-w" / "agent-a1.jsonl", line(C, isSidechain=True, agentId="a1"))
+    deep = home / "-w" / "s1" / "subagents" / "workflows" / "wf" / "agent-a2.jsonl"
+    write(deep, line("msg_01" + "D" * 24, isSidechain=True, agentId="a2"))
+    deep.with_suffix(".meta.json").write_text('{"agentType": "Explore"}')
+    settings = settings_for(tmp_path)
+    assert import_once(settings).rows == 4
+    assert [row["agent"] for row in rows(settings)] == [None, "subagent", "subagent", "Explore"]
+
+
+def test_a_second_import_reads_nothing_and_changes_nothing(tmp_path, home):
+    write(home / "a.jsonl", line(A), "broken")
+    settings = settings_for(tmp_path)
+    import_once(settings)
+    before = rows(settings), rows(settings, "select * from rejects")
+    again = import_once(settings)
+    assert (again.frames, again.rows, again.rejected) == (0, 0, 0)
+    assert (rows(settings), rows(settings, "select * from rejects")) == before
+
+
+def test_a_growing_file_is_read_from_where_it_was(tmp_path, home):
+    path = write(home / "a.jsonl", line(A, 1))
+    settings = settings_for(tmp_path)
+    import_once(settings)
+    with path.open("a") as file:
+        file.write(text_of(line(A, 50), line(B)))
+    assert import_once(settings).frames == 2
+    assert outputs(settings) == {A: 50, B: 10}
+
+
+def test_a_half_written_last_line_waits_for_its_other_half(tmp_path, home):
+    whole = text_of(line(B))
+    path = write(home / "a.jsonl", line(A))
+    with path.open("a") as file:
+        file.write(whole[:200])
+    settings = settings_for(tmp_path)
+    assert import_once(settings).rejected == 0
+    assert outputs(settings) == {A: 10}
+    with path.open("a") as file:
+        file.write(whole[200:])
+    import_once(settings)
+    assert outputs(settings) == {A: 10, B: 10}
+
+
+def test_a_whole_last_line_without_its_newline_counts_once(tmp_path, home):
+    path = write(home / "a.jsonl", line(A))
+    path.write_text(path.read_text().rstrip("\n"))
+    settings = settings_for(tmp_path)
+    import_once(settings)
+    assert outputs(settings) == {A: 10}
+    with path.open("a") as file:
+        file.write("\n" + text_of(line(B)))
+    import_once(settings)
+    assert outputs(settings) == {A: 10, B: 10}
+
+
+def test_a_truncated_file_is_read_again_and_forgets_nothing(tmp_path, home):
+    path = write(home / "a.jsonl", line(A), line(B))
+    settings = settings_for(tmp_path)
+    import_once(settings)
+    path.write_text(text_of(line(A), line(C)))
+    os.truncate(path, len(text_of(line(A))) + 3)
+    import_once(settings)
+    path.write_text(text_of(line(A), line(C)))
+    import_once(settings)
+    assert set(outputs(settings)) == {A, B, C}
+
+
+def test_a_replaced_file_is_read_from_its_start(tmp_path, home):
+    path = write(home / "a.jsonl", line(A), line(B))
+    settings = settings_for(tmp_path)
+    import_once(settings)
+    other = write(home / "new", line(C, session="another"), line(C, 30, session="another"), "{}" * 1000)
+    other.replace(path)
+    import_once(settings)
+    assert outputs(settings) == {A: 10, B: 10, C: 30}
+
+
+def test_a_file_rewritten_with_the_same_start_is_the_same_file(tmp_path, home):
+    path = write(home / "a.jsonl", line(A, usage={"input_tokens": 9}))
+    settings = settings_for(tmp_path)
+    import_once(settings)
+    later = line(A, usage={"input_tokens": 2})  # a tie: the later line of one file wins
+    write(home / "new", line(A, usage={"input_tokens": 9}), later).replace(path)
+    import_once(settings)
+    assert [row["input_tokens"] for row in rows(settings)] == [2]
+
+
+def test_a_deleted_file_deletes_nothing(tmp_path, home):
+    path = write(home / "a.jsonl", line(A))
+    settings = settings_for(tmp_path)
+    import_once(settings)
+    path.unlink()
+    write(home / "b.jsonl", line(B))
+    import_once(settings)
+    assert set(outputs(settings)) == {A, B}
+
+
+def test_a_renamed_file_is_not_read_again(tmp_path, home):
+    path = write(home / "a.jsonl", line(A))
+    settings = settings_for(tmp_path)
+    import_once(settings)
+    path.rename(home / "b.jsonl")
+    assert import_once(settings).frames == 0
+
+
+def test_a_copied_history_changes_nothing_but_is_nobody_elses_session(tmp_path, home):
+    old = write(home / "old.jsonl", line(A, session="old"), line(B, session="old"))
+    new = write(home / "new.jsonl", line(A, session="new"), line(B, session="new"), line(C, session="new"))
+    os.utime(old, ns=(1, 1_000_000_000))
+    os.utime(new, ns=(1, 2_000_000_000))
+    settings = settings_for(tmp_path)
+    import_once(settings)
+    assert {row["call_id"]: row["session_id"] for row in rows(settings)} == {A: "old", B: "old", C: "new"}
+
+
+def test_links_pipes_and_folders_named_like_transcripts_are_passed_over(tmp_path, home):
+    write(home / "a.jsonl", line(A))
+    secret = write(tmp_path / "elsewhere" / "b.jsonl", line(B))
+    (home / "link.jsonl").symlink_to(secret)
+    (home / "folder.jsonl").mkdir()
+    (home / "loop").symlink_to(home)
+    os.mkfifo(home / "pipe.jsonl")
+    settings = settings_for(tmp_path)
+    import_once(settings)
+    assert set(outputs(settings)) == {A}
+
+
+def test_a_link_that_takes_a_files_place_after_it_was_listed_is_not_followed(tmp_path, home):
+    path = write(home / "a.jsonl", line(A))
+    (listed,) = find_files([home])
+    path.unlink()
+    path.symlink_to(write(tmp_path / "secret.jsonl", line(B)))
+    shelf = transcript_files.Shelf([], 1)
+    assert list(shelf.read_new([listed], 0)) == []
+
+
+def test_a_root_may_be_a_config_folder_a_projects_folder_a_project_or_a_file(tmp_path, home):
+    path = write(home / "-w" / "a.jsonl", line(A))
+    for root in (tmp_path, home, home / "-w", path):
+        assert [file.path for file in find_files([root])] == [str(path.resolve())]
+    assert find_files([tmp_path / "nowhere"]) == []
+    assert len(find_files([tmp_path, home, path])) == 1
+
+
+def test_a_line_of_16_mib_is_read(tmp_path, home):
+    write(home / "a.jsonl", line(A), line(B, content=["x" * (16 << 20)]), line(C))
+    settings = settings_for(tmp_path)
+    import_once(settings)
+    assert set(outputs(settings)) == {A, B, C}
+
+
+def test_a_line_longer_than_any_call_is_refused_and_the_next_one_read(tmp_path, home, monkeypatch):
+    monkeypatch.setattr(transcript_files, "MAX_LINE_BYTES", 1 << 20)
+    write(home / "a.jsonl", line(A), line(B, content=["x" * (3 << 20)]), line(C))
+    settings = settings_for(tmp_path)
+    assert import_once(settings).rejected == 1
+    assert set(outputs(settings)) == {A, C}
+    assert "longer than" in rows(settings, "select * from rejects")[0]["reason"]
+
+
+def test_bad_lines_are_counted_where_they_lie_and_stop_nothing(tmp_path, home):
+    bad = ["no json", '{"usage":', '"usage"', "\0" * 50, '{"type":"assistant","message":{"usage":{"output_tokens":-5}}}']
+    path = write(home / "a.jsonl", line(A), *bad, "", "  ", "[]", line(B))
+    settings = settings_for(tmp_path)
+    assert import_once(settings).rejected == 6
+    assert set(outputs(settings)) == {A, B}
+    places = [row["place"] for row in rows(settings, "select place from rejected")]
+    assert places[0] == f"{path}:{len(text_of(line(A)))}"
+
+
+def test_windows_line_ends_and_spaces_around_a_line_change_nothing(tmp_path, home):
+    (home / "-w").mkdir(parents=True)
+    (home / "-w" / "a.jsonl").write_bytes(
+        b"  " + json.dumps(line(A)).encode() + b" \r\n" + json.dumps(line(B)).encode() + b"\r\n"
+    )
+    settings = settings_for(tmp_path)
+    assert import_once(settings).rejected == 0
+    assert set(outputs(settings)) == {A, B}
+
+
+@pytest.mark.parametrize("block", [1, 2, 7, 64, 1000])
+def test_lines_are_the_same_however_the_file_is_cut_into_blocks(tmp_path, monkeypatch, block):
+    path = write(tmp_path / "a.jsonl", line(A), "junk", "", '{"x":1}', line(B, content=["é" * 50]), "tail")
+    path.write_bytes(path.read_bytes()[:-1])
+    monkeypatch.setattr(transcript_files, "BLOCK_BYTES", block)
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        reader = LineReader(descriptor, 0)
+        found = list(reader.lines())
+    finally:
+        os.close(descriptor)
+    content = path.read_bytes()
+    assert [text for _, text in found] == [content.split(b"\n")[number] for number in (0, 1, 4)]
+    assert all(content[offset:].startswith(text or b"") for offset, text in found)
+    assert (reader.offset, reader.line_count, reader.tail) == (content.rindex(b"\n") + 1, 5, b"tail")
+
+
+def test_a_stop_in_the_middle_of_a_file_loses_nothing(tmp_path, home, monkeypatch):
+    many = [line(f"msg_01{number:024d}") for number in range(50)]
+    write(home / "a.jsonl", *many)
+    monkeypatch.setattr(transcript_files, "RECORDS_A_PART", 5)
+    shelf = transcript_files.Shelf([], 1)
+    parts = shelf.read_new(find_files([home]), 0)
+    first = next(parts)
+    second = transcript_files.Shelf([replace(each) for each in first.positions], 2)
+    files = second.changed(find_files([home]))
+    rest = [record.key for part in second.read_new(files, 0) for record in part.records]
+    assert [record.key for record in first.records] + rest == [each["message"]["id"] for each in many]
+
+
+def test_content_is_the_same_in_any_pieces_and_any_order_of_files(tmp_path):
+    tree = Path(__file__).parent / "data" / "claude-code" / "projects"
+    files = sorted(tree.rglob("*.jsonl"))
+    whole = settings_for(tmp_path / "whole", tree)
+    import_once(whole)
+    pieces = settings_for(tmp_path / "pieces")
+    for share in (0.3, 0.31, 0.8, 1.0):
+        for path in reversed(files):
+            target = tmp_path / "pieces" / "projects" / path.relative_to(tree)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            content = path.read_bytes()
+            with target.open("ab") as out:
+                out.write(content[target.stat().st_size : int(len(content) * share)])
+            import_once(replace(pieces, claude_paths=(target,)))
+    assert rows(pieces) == rows(whole)
+    shutil.rmtree(tmp_path / "pieces" / "projects")
+    assert rows(pieces, "select * from daily_costs") == rows(whole, "select * from daily_costs")
