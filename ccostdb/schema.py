@@ -174,7 +174,8 @@ def _make_folder(folder: Path) -> None:
         for each in reversed(missing):
             each.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        raise CcostError(f"The folder {folder} cannot be made: {error.strerror}.", "Choose another with --db.") from error
+        message = f"The folder {folder} cannot be made: {error.strerror}."
+        raise CcostError(message, "Choose another with --db.") from error
 
 
 def _refuse_old_sqlite() -> None:

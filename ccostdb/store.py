@@ -169,9 +169,7 @@ class Store:
             for call, (m, p, a, s), said in zip(calls, names, words, strict=True)
         ]
         await self.db.executemany(_PUT_CALL, rows)
-        await self.db.execute(
-            "update source set has_calls = 1 where source_id = ? and has_calls = 0", (source_id,)
-        )
+        await self.db.execute("update source set has_calls = 1 where source_id = ? and has_calls = 0", (source_id,))
 
     async def _add_buckets(self, buckets: set[int]) -> None:
         if new := buckets - self._buckets:
@@ -257,4 +255,3 @@ def _snapshot_row(source_id: int, snapshot: Snapshot) -> tuple[Any, ...]:
         *(source_id, snapshot.received_ns, snapshot.last_updated_ns, snapshot.uptime_s, snapshot.calls),
         *(snapshot.cost_text, snapshot.cost_nusd, snapshot.models),
     )
-

@@ -99,7 +99,7 @@ class Emulator:
         *,
         cost: float | None = 0.00525,
         is_in_flight: bool = False,
-        **fields: object,
+        **fields: Any,
     ) -> Body:
         """One event, and the record behind it. In flight, the record is there before its event."""
         event: Body = {
@@ -123,13 +123,13 @@ class Emulator:
             self.events.append(event)
         return event
 
-    def hit(self, **fields: object) -> Body:
+    def hit(self, **fields: Any) -> Body:
         return self.call("cache_hit", cost=0.0, **fields)
 
-    def override(self, **fields: object) -> Body:
+    def override(self, **fields: Any) -> Body:
         return self.call("model_override", cost=None, tokens=None, latency_ms=None, **fields)
 
-    def some(self, count: int, chance: random.Random, **fields: object) -> None:
+    def some(self, count: int, chance: random.Random, **fields: Any) -> None:
         """Events as they come: mostly calls of several models, some hits, some overrides."""
         for _ in range(count):
             kind = chance.random()

@@ -200,9 +200,10 @@ def test_a_whole_surrogate_pair_is_text() -> None:
     assert with_field("model", '"\\ud834\\udd1e"').model == "𝄞"
 
 
-def test_a_time_that_cannot_be_read_is_kept_as_text() -> None:
-    activity = with_field("timestamp", '"yesterday"')
-    assert (activity.timestamp, activity.occurred_ns, activity.raw) == ("yesterday", None, None)
+@pytest.mark.parametrize("text", ["yesterday", "", "2026-11-21T05:02:07", "1970-01-01T00:10:00+01:00"])
+def test_a_time_that_cannot_be_read_is_kept_as_text(text: str) -> None:
+    activity = with_field("timestamp", f'"{text}"')
+    assert (activity.timestamp, activity.occurred_ns, activity.raw) == (text, None, None)
 
 
 def test_fields_that_are_not_known_are_kept_beside() -> None:

@@ -24,7 +24,7 @@ from ccostdb.ingest.streams import ingest_cco
 from ccostdb.settings import Settings
 from ccostdb.store import open_store
 
-KILLS = 10
+KILLS = 24
 
 
 @pytest.fixture
@@ -77,11 +77,10 @@ def test_a_kill_before_any_statement_leaves_the_whole_transaction_or_nothing(cco
 
 
 def start(cco: Recording) -> subprocess.Popen[bytes]:
-    environ = {f"CCOSTDB_{name.upper()}": str(value) for name, value in {**QUICK, "stream_reopen_s": 0.2}.items()}
+    quick = {**QUICK, "stream_reopen_s": 0.2}
+    environ = environment({**os.environ, **{f"CCOSTDB_{name.upper()}": str(quick[name]) for name in quick}})
     command = ("-m", "ccostdb", "ingest", "cco", "--cco-url", cco.emulator.url, "--db", str(cco.db))
-    return subprocess.Popen(
-        [sys.executable, *command], env=environment(**environ), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
+    return subprocess.Popen([sys.executable, *command], env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 def wait_for_write(wal: Path, seconds: float) -> None:
@@ -122,6 +121,7 @@ def test_kills_at_any_instant_lose_nothing_and_double_nothing(cco: Recording) ->
             if kill % 3 == 2:
                 watcher.execute("rollback")
     process = start(cco)
+    cco.emulator.call()
     cco.wait_for_all()
     process.send_signal(signal.SIGTERM)
     _, complaints = process.communicate(timeout=10)

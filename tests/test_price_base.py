@@ -35,9 +35,7 @@ from ccostdb.price_plan import KINDS, Rate
 from ccostdb.prices import PriceBook
 
 
-def model_of(
-    prices: ModelPrice | list[ConditionalPrice], *variants: PriceVariant, name: str = "m"
-) -> ModelInfo:
+def model_of(prices: ModelPrice | list[ConditionalPrice], *variants: PriceVariant, name: str = "m") -> ModelInfo:
     return ModelInfo(id=name, match=ClauseEquals(name), prices=prices, price_variants=list(variants) or None)
 
 
@@ -47,9 +45,7 @@ def rates_of(model: ModelInfo) -> list[Rate]:
 
 
 def brief(rates: list[Rate]) -> list[tuple[Any, ...]]:
-    return [
-        (r.kind, r.variant, r.above_tokens, r.valid_from_s, r.valid_to_s, r.nusd_per_million) for r in rates
-    ]
+    return [(r.kind, r.variant, r.above_tokens, r.valid_from_s, r.valid_to_s, r.nusd_per_million) for r in rates]
 
 
 def test_kinds_become_whole_nano_dollars_per_million() -> None:
@@ -72,9 +68,7 @@ def test_kinds_become_whole_nano_dollars_per_million() -> None:
 
 
 def test_tiers_become_thresholds() -> None:
-    price = ModelPrice(
-        input_mtok=TieredPrices(base=Decimal(1), tiers=[Tier(9, Decimal(3)), Tier(5, Decimal(2))])
-    )
+    price = ModelPrice(input_mtok=TieredPrices(base=Decimal(1), tiers=[Tier(9, Decimal(3)), Tier(5, Decimal(2))]))
     assert brief(rates_of(model_of(price))) == [
         ("input", None, 0, None, None, 10**9),
         ("input", None, 5, None, None, 2 * 10**9),
@@ -87,12 +81,8 @@ def test_each_dated_price_replaces_the_whole_set_before_it() -> None:
         model_of(
             [
                 ConditionalPrice(prices=ModelPrice(input_mtok=Decimal(1), cache_read_mtok=Decimal(1))),
-                ConditionalPrice(
-                    StartDateConstraint(date(2026, 1, 1)), prices=ModelPrice(input_mtok=Decimal(2))
-                ),
-                ConditionalPrice(
-                    StartDateConstraint(date(2026, 2, 1)), prices=ModelPrice(input_mtok=Decimal(3))
-                ),
+                ConditionalPrice(StartDateConstraint(date(2026, 1, 1)), prices=ModelPrice(input_mtok=Decimal(2))),
+                ConditionalPrice(StartDateConstraint(date(2026, 2, 1)), prices=ModelPrice(input_mtok=Decimal(3))),
             ]
         )
     )
@@ -107,22 +97,14 @@ def test_each_dated_price_replaces_the_whole_set_before_it() -> None:
 
 def test_a_price_before_its_first_date_is_the_first_of_the_list() -> None:
     rates = rates_of(
-        model_of(
-            [
-                ConditionalPrice(
-                    StartDateConstraint(date(2026, 1, 1)), prices=ModelPrice(input_mtok=Decimal(2))
-                )
-            ]
-        )
+        model_of([ConditionalPrice(StartDateConstraint(date(2026, 1, 1)), prices=ModelPrice(input_mtok=Decimal(2)))])
     )
     assert [rate.nusd_per_million for rate in rates] == [2 * 10**9, 2 * 10**9]
 
 
 def test_only_variants_of_speed_are_kept() -> None:
     price = ModelPrice(input_mtok=Decimal(1), web_searches_kcount=Decimal(1))
-    fast = PriceVariant(
-        {"speed": "fast"}, ModelPrice(input_mtok=Decimal(2)), StartDateConstraint(date(2026, 1, 1))
-    )
+    fast = PriceVariant({"speed": "fast"}, ModelPrice(input_mtok=Decimal(2)), StartDateConstraint(date(2026, 1, 1)))
     batch = PriceVariant({"processing": "batch"}, ModelPrice(input_mtok=Decimal(3)))
     rates = rates_of(model_of(price, batch, fast))
     assert brief(rates)[2:] == [("input", "speed=fast", 0, day_s("2026-01-01"), None, 2 * 10**9)]
@@ -227,9 +209,7 @@ usages = st.tuples(*[counts] * 5, st.none() | st.integers(0, 50)).map(lambda use
 
 
 @settings(max_examples=400)
-@given(
-    st.data(), usages, st.dates(date(2024, 1, 1), date(2026, 12, 31)), st.integers(0, 86_399), st.booleans()
-)
+@given(st.data(), usages, st.dates(date(2024, 1, 1), date(2026, 12, 31)), st.integers(0, 86_399), st.booleans())
 def test_the_cost_is_what_genai_prices_says(
     data: st.DataObject, usage: Usage, day: date, second: int, is_fast: bool
 ) -> None:

@@ -63,9 +63,7 @@ def test_a_changed_rate_of_the_user_replaces_every_row(con: sqlite3.Connection) 
     before = len(held(con))
     assert sync(con, ({"model": "mine", "input": 2},)).is_changed
     assert len(held(con)) == before
-    assert con.execute("select nusd_per_million from price where origin = 'user'").fetchall() == [
-        (2 * 10**9,)
-    ]
+    assert con.execute("select nusd_per_million from price where origin = 'user'").fetchall() == [(2 * 10**9,)]
     sync(con, ())
     assert len(held(con)) == before - 1
 
@@ -146,9 +144,7 @@ def test_each_entry_of_the_overlay_names_its_source_and_the_day_it_was_checked()
         assert entry["source"].startswith("https://")
         assert isinstance(entry["checked"], date)
     for rate in all_rates(()):
-        assert rate.origin != OVERLAY or (
-            rate.provider == "anthropic" and rate.source_url and rate.checked_on
-        )
+        assert rate.origin != OVERLAY or (rate.provider == "anthropic" and rate.source_url and rate.checked_on)
 
 
 def test_every_model_of_the_overlay_is_one_that_the_base_knows() -> None:

@@ -57,9 +57,7 @@ def test_a_large_request_costs_more_only_where_and_when_there_is_such_a_price(mo
 
 @pytest.mark.parametrize("model", LARGE_PRICES)
 @pytest.mark.parametrize("place", [0, 2, 3, 4])
-def test_the_large_price_begins_with_the_first_token_above_200000_of_whatever_input(
-    model: str, place: int
-) -> None:
+def test_the_large_price_begins_with_the_first_token_above_200000_of_whatever_input(model: str, place: int) -> None:
     small = put(Usage(1, 7, 1, 1, 1), place, 200_000 - 3)
     large = put(small, place, 200_000 - 2)
     assert cost(model, small, "2026-03-01") == product(small, LIST_PRICES[model])
@@ -108,9 +106,7 @@ def test_fast_mode_costs_six_times_the_list_price(model: str) -> None:
 
 def test_fast_mode_had_a_large_price_as_long_as_standard_speed_had_one() -> None:
     fast = LARGE._replace(speed="fast")
-    assert cost("claude-opus-4-6", fast, "2026-03-12") == 6 * product(
-        LARGE, LARGE_PRICES["claude-opus-4-6"][0]
-    )
+    assert cost("claude-opus-4-6", fast, "2026-03-12") == 6 * product(LARGE, LARGE_PRICES["claude-opus-4-6"][0])
     assert cost("claude-opus-4-6", fast, "2026-03-13") == 6 * product(LARGE, LIST_PRICES["claude-opus-4-6"])
 
 
@@ -184,9 +180,7 @@ def advisor(model: str | None, usage: Usage) -> dict[str, Any]:
 
 
 def test_an_advisor_is_priced_by_its_own_model_and_tier() -> None:
-    usage = MIXED._replace(
-        advisor=json.dumps([advisor("claude-sonnet-4-5", LARGE), advisor("claude-opus-4-7", MIXED)])
-    )
+    usage = MIXED._replace(advisor=json.dumps([advisor("claude-sonnet-4-5", LARGE), advisor("claude-opus-4-7", MIXED)]))
     assert cost("claude-haiku-4-5", usage) == (
         product(MIXED, LIST_PRICES["claude-haiku-4-5-20251001"])
         + product(LARGE, LARGE_PRICES["claude-sonnet-4-5-20250929"][0])
@@ -208,12 +202,8 @@ def test_a_call_and_its_advisors_are_rounded_together() -> None:
 
 
 def test_an_advisor_is_bound_to_the_region_of_its_call_but_not_to_its_speed() -> None:
-    usage = MIXED._replace(
-        advisor=json.dumps([advisor("claude-haiku-4-5", MIXED)]), speed="fast", inference_geo="us"
-    )
-    both = 6 * product(MIXED, LIST_PRICES["claude-opus-4-6"]) + product(
-        MIXED, LIST_PRICES["claude-haiku-4-5-20251001"]
-    )
+    usage = MIXED._replace(advisor=json.dumps([advisor("claude-haiku-4-5", MIXED)]), speed="fast", inference_geo="us")
+    both = 6 * product(MIXED, LIST_PRICES["claude-opus-4-6"]) + product(MIXED, LIST_PRICES["claude-haiku-4-5-20251001"])
     assert cost("claude-opus-4-6", usage) == both * 11 // 10
 
 
@@ -244,9 +234,7 @@ def test_a_cache_written_and_never_read_is_a_loss() -> None:
 # --- unknown, free, impossible -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "model", [None, "", "no-such-model", "claude-none", "ollama/mistral-large", "deepseek-chat"]
-)
+@pytest.mark.parametrize("model", [None, "", "no-such-model", "claude-none", "ollama/mistral-large", "deepseek-chat"])
 def test_an_unknown_model_has_no_cost_even_without_tokens(model: str | None) -> None:
     assert whole_book().cost(model, NOW, Usage(0, 0, 0, 0, 0)) == NO_COST
     assert whole_book().cost(model, NOW, MIXED) == NO_COST
@@ -314,8 +302,7 @@ def test_the_explained_parts_make_the_cost(
     parts = whole_book().explain("claude-opus-4-6", when, usage)
     total = sum((part.nusd for part in parts if part.nusd is not None), Decimal(0))
     assert (
-        int(total.to_integral_value(ROUND_HALF_EVEN))
-        == whole_book().cost("claude-opus-4-6", when, usage).computed_nusd
+        int(total.to_integral_value(ROUND_HALF_EVEN)) == whole_book().cost("claude-opus-4-6", when, usage).computed_nusd
     )
 
 
@@ -364,8 +351,6 @@ def test_the_order_of_rows_changes_nothing() -> None:
 
 
 def test_a_price_that_is_known_to_be_unknown_hides_what_lies_after_it() -> None:
-    first = Rate(
-        BOOK, "openai", "a", '{"starts_with":"gpt-"}', "input", None, 0, None, None, None, 1, None, None, "?"
-    )
+    first = Rate(BOOK, "openai", "a", '{"starts_with":"gpt-"}', "input", None, 0, None, None, None, 1, None, None, "?")
     second = first._replace(model="b", ordinal=2, nusd_per_million=10**9)
     assert PriceBook([first, second]).cost("gpt-9", NOW, Usage(1, 0, 0, 0, 0)) == NO_COST

@@ -93,13 +93,13 @@ def test_a_frame_from_before_is_passed_over(cco: Recording) -> None:
 
 
 def test_a_server_that_always_shows_the_newest_first_is_read_as_well(cco: Recording) -> None:
-    cco.emulator.mangle = FAULTS["newest first"].__call__  # type: ignore[assignment]
+    cco.emulator.mangle = lambda body, _: {**body, "activity": body["activity"][::-1]}
     cco.record(drive_some(cco, 8))
     assert cco.stored == cco.truth
 
 
 def test_elements_of_every_type_cost_themselves_only(cco: Recording) -> None:
-    hostile = [None, True, 7, "text", [1], [[]]]
+    hostile: list[object] = [None, True, 7, "text", [1], [[]]]
     emulator = cco.emulator
     emulator.mangle = lambda body, _: {**body, "activity": [*hostile, *body["activity"]]}
 
@@ -220,3 +220,34 @@ def test_a_server_that_is_not_there_yet_is_waited_for(cco: Recording) -> None:
     outcome = cco.record(lambda: time.sleep(0.3), cco_url=absent.cco_url)
     assert (outcome.outcome, outcome.frames) == ("stopped", 0)
     assert outcome.error == "All connection attempts failed"
+
+
+def test_frames_that_bring_nothing_new_write_nothing(cco: Recording) -> None:
+    cco.emulator.some(20, random.Random(13))
+    cco.emulator.tick_s = 0.01
+    written = []
+
+    def drive() -> None:
+        cco.wait_for_all()
+        written.append(cco.one("pragma data_version"))
+        seen = cco.emulator.frames
+        cco.wait_for(lambda: cco.emulator.frames > seen + 20)
+        written.append(cco.one("pragma data_version"))
+
+    cco.record(drive)
+    assert written[0] == written[1]
+    assert cco.one("select frames from run") > 20
+
+
+def test_an_idle_stream_shows_now_and_then_that_it_is_followed(cco: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ccostdb.ingest.streams.HEARTBEAT_S", 0.05)
+    seen = []
+
+    def drive() -> None:
+        cco.wait_for(lambda: cco.one("select max(frames) from run"))
+        seen.append(cco.one("select frames from run"))
+        cco.wait_for(lambda: cco.one("select frames from run") > seen[0])
+        seen.append(cco.one("select frames from run"))
+
+    cco.record(drive)
+    assert seen[1] > seen[0] > 0

@@ -67,7 +67,7 @@ def test_a_capture_of_the_real_server_gives_the_rows_that_are_known(
         cco.wait_for(lambda: cco.missing >= expected["missing_calls"] - in_flight)
 
     cco.record(drive)
-    kinds = dict(cco.rows("select event_type, count(*) from activity group by 1"))
+    kinds: dict[str, int] = dict(cco.rows("select event_type, count(*) from activity group by 1"))
     assert kinds == {kind: count for kind, count in expected["rows_by_type"].items() if count}
     assert cco.calls == kinds.get("api_call", 0) + kinds.get("cache_hit", 0)
     assert cco.one("select ifnull(sum(reported_nusd), 0) from call") == round(expected["cost_of_rows"] * 1e9)

@@ -187,7 +187,13 @@ def test_a_line_longer_than_any_call_is_refused_and_the_next_one_read(tmp_path, 
 
 
 def test_bad_lines_are_counted_where_they_lie_and_stop_nothing(tmp_path, home):
-    bad = ["no json", '{"usage":', '"usage"', "\0" * 50, '{"type":"assistant","message":{"usage":{"output_tokens":-5}}}']
+    bad = [
+        "no json",
+        '{"usage":',
+        '"usage"',
+        "\0" * 50,
+        '{"type":"assistant","message":{"usage":{"output_tokens":-5}}}',
+    ]
     path = write(home / "a.jsonl", line(A), *bad, "", "  ", "[]", line(B))
     settings = settings_for(tmp_path)
     assert import_once(settings).rejected == 6

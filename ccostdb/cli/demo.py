@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,35 +25,42 @@ def demo(ctx: click.Context) -> None:
     """
     from ccostdb.demo import run
 
-    click.echo("A simulated CCO and three weeks of sample transcripts are recorded …")
+    click.echo("Recording a simulated CCO, and sample transcripts of Claude Code, into a ledger of their own:")
     given = ctx.meta.get(FLAGS, {}).get("db")
     _show(run(Path(given).expanduser() if given else None))
 
 
 def _show(done: Demo) -> None:
-    from ccostdb.cli.terminal import printable
+    from ccostdb.cli.printable import printable
 
-    for sentence in (*_recorded(done), ""):
+    for sentence in _recorded(done):
         click.echo(sentence)
+    click.echo()
     saved = _draw_weeks(done.db)
-    click.echo(f"\n{saved}")
-    path = printable(shlex.quote(str(done.db)))
-    click.echo(f"The ledger is {printable(str(done.db))}. Ask it more:")
+    click.echo(f"\n{saved}\n")
+    click.echo(f"The ledger stays at {printable(str(done.db))}. Ask it more:")
     for words in ("report models", "report agents", "savings"):
-        click.echo(f"  ccostdb {words} --db {path}")
+        click.echo(f"  ccostdb {words} --db {printable(shlex.quote(str(done.db)))}")
 
 
-def _recorded(done: Demo) -> list[str]:
-    """What was recorded from where, and whether all of it."""
+def _recorded(done: Demo) -> Iterator[str]:
+    """What was recorded from where, and whether that is all."""
     files, stream = done.transcripts, done.stream
-    lost = "nothing was lost" if done.is_whole else "the rest is known to be missing"
-    return [
-        f"  claude-code  {files.files:,} transcripts say {files.sightings:,} times what {files.calls:,} calls used: "
-        f"{files.recorded_calls:,} recorded",
-        f"  cco          {stream.frames:,} frames show {stream.shown_events:,} events of {stream.calls:,} calls: "
-        f"{stream.recorded_calls:,} recorded + {stream.missing_calls:,} missing",
-        f"Each call once, and {lost}. (Agents have names in this CCO; a real one sends none.)",
-    ]
+    yield (
+        f"  claude-code: {files.files:,} transcripts tell {files.sightings:,} times of {files.calls:,} calls; "
+        f"{files.recorded_calls:,} recorded."
+    )
+    yield (
+        f"  cco: {stream.frames:,} frames show {stream.shown_events:,} events of {stream.calls:,} calls; "
+        f"{stream.recorded_calls:,} recorded + {stream.missing_calls:,} missing."
+    )
+    if (files.recorded_calls, stream.recorded_calls) == (files.calls, stream.calls):
+        yield "Nothing was lost, and nothing recorded twice. Both count: they are different work."
+    elif stream.recorded_calls + stream.missing_calls == stream.calls:
+        yield "What the stream never showed is known to be missing. Both count: they are different work."
+    else:
+        yield "The stream was left before its end."
+    yield "(Agents have names in this CCO. A real one sends none.)"
 
 
 def _draw_weeks(db: Path) -> str:
@@ -69,8 +77,8 @@ def _draw_weeks(db: Path) -> str:
     draw(weeks)
     for note in weeks.notes:
         click.echo(note)
-    prompt_usd, response_usd = (
+    prompts, responses = (
         sum(row[savings.columns.index(name)] or 0.0 for row in savings.rows)
         for name in ("prompt_cache_savings_usd", "response_cache_savings_usd_estimate")
     )
-    return f"Caching saved ${prompt_usd:,.2f} in Claude Code's prompts and about ${response_usd:,.2f} at CCO."
+    return f"Caching saved ${prompts:,.2f} in Claude Code's prompts, and an estimated ${responses:,.2f} at CCO."

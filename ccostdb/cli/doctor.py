@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ccostdb.cli.options import current_settings, table_options
-from ccostdb.cli.terminal import printable
+from ccostdb.cli.printable import printable
 
 if TYPE_CHECKING:
     from ccostdb.health import Finding

@@ -37,7 +37,7 @@ class Failure(click.ClickException):
         self.hint = hint
 
     def show(self, file: IO[Any] | None = None) -> None:
-        from ccostdb.cli.terminal import printable
+        from ccostdb.cli.printable import printable
 
         click.echo(f"Error: {printable(self.message)}", file=file, err=file is None)
         if self.hint:

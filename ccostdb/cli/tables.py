@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from ccostdb.cli.terminal import printable
+from ccostdb.cli.printable import printable
 
 if TYPE_CHECKING:
     from ccostdb.reports import Table

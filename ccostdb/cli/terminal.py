@@ -1,4 +1,4 @@
-"""What a terminal may see, and the choice between a table for people and rows for a pipe."""
+"""The choice between a table for people and rows for a pipe."""
 
 from __future__ import annotations
 
@@ -7,17 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ccostdb.cli.printable import printable
+
 if TYPE_CHECKING:
     from ccostdb.reports import Table
-
-# Control characters could move the cursor or rewrite what was printed; bidirectional ones reorder it.
-_UNSEEN = dict.fromkeys([*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)], "�")
-_UNSEEN[ord("\t")] = _UNSEEN[ord("\n")] = " "
-
-
-def printable(text: str) -> str:
-    """The text with every control character replaced."""
-    return text.translate(_UNSEEN)
 
 
 def is_terminal() -> bool:

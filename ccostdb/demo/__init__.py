@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import NamedTuple
 
 from ccostdb import ingest
@@ -25,7 +24,7 @@ from ccostdb.settings import Settings
 from ccostdb.sources.transcript_files import find_files
 from ccostdb.store import Store, open_store
 
-LONGEST_S = 10.0  # for the stream; it takes about 2
+LONGEST_S = 10.0  # for the stream; it takes about 1
 
 
 class Transcripts(NamedTuple):
@@ -33,7 +32,6 @@ class Transcripts(NamedTuple):
 
     calls: int
     files: int
-    lines: int
     sightings: int
     recorded_calls: int
 
@@ -55,11 +53,6 @@ class Demo(NamedTuple):
     transcripts: Transcripts
     stream: Stream
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether every call was recorded."""
-        return all(source.recorded_calls == source.calls for source in (self.transcripts, self.stream))
-
 
 def run(db: Path | None = None) -> Demo:
     """Records the demo into a new ledger: a temporary one, or the file `db`.
@@ -67,52 +60,67 @@ def run(db: Path | None = None) -> Demo:
     Raises BadArgument where `db` has been recorded into; KeyboardInterrupt when told to end, and then no file stays.
     """
     now_ns = time.time_ns()
-    temporary = tempfile.TemporaryDirectory(prefix="ccostdb-demo-")
-    with _ended_by_sigterm(), _new_ledger(db) as path, temporary as folder:
+    _heed_sigterm()
+    with _new_ledger(db) as path, tempfile.TemporaryDirectory(prefix="ccostdb-demo-") as folder:
         # Both sources are counted: they are different work.
         settings = Settings(path, cco_counted=True, claude_paths=(Path(folder),))
+        written = write_transcripts(Path(folder), now_ns)
         with writing_lock(path):
             prepare(settings)
-        stream = asyncio.run(_record_stream(settings, make_traffic(now_ns)))
-        transcripts = _record_transcripts(settings, now_ns)
-        return Demo(path, transcripts, stream)
+        stream = _record_stream(settings, make_traffic(now_ns))
+        return Demo(path, _record_transcripts(settings, len(written)), stream)
 
 
-def _record_transcripts(settings: Settings, now_ns: int) -> Transcripts:
-    written = write_transcripts(settings.claude_paths[0], now_ns)
+def _record_stream(settings: Settings, traffic: list[Event]) -> Stream:
+    server = SimulatedCco(traffic)
+    frames = asyncio.run(_follow(settings, server, len(traffic)))
+    _heed_sigterm()
+    if frames is None:
+        raise KeyboardInterrupt
+    calls = sum(event.is_call for event in traffic)
+    recorded = _count(settings.db, "select count(*) from calls where source = 'cco'")
+    missing = _count(settings.db, "select ifnull(sum(missing_calls), 0) from gaps")
+    return Stream(calls, frames, server.shown_events, recorded, missing)
+
+
+def _record_transcripts(settings: Settings, calls: int) -> Transcripts:
     (outcome,) = ingest.run(settings, ["claude-code"], once=True)
+    _heed_sigterm()
     if outcome.outcome == "stopped":
         raise KeyboardInterrupt
-    files = len(find_files(settings.claude_paths))
     recorded = _count(settings.db, "select count(*) from calls where source = 'claude-code'")
-    return Transcripts(len(written), files, outcome.frames, outcome.events, recorded)
+    return Transcripts(calls, len(find_files(settings.claude_paths)), outcome.events, recorded)
 
 
-async def _record_stream(settings: Settings, traffic: list[Event]) -> Stream:
-    """Follows a simulated CCO until all of its traffic is in the ledger."""
+async def _follow(settings: Settings, server: SimulatedCco, events: int) -> int | None:
+    """Follows the server until so many events are in the ledger. Returns how many frames it took; None: told to end."""
     stop = asyncio.Event()
-    server = SimulatedCco(traffic)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(NotImplementedError, RuntimeError):  # Windows, or a thread that is not the main one
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with server.serving() as url, open_store(settings) as store:
-        watching = asyncio.create_task(_stop_when_seen(store, len(traffic), stop))
+        watching = asyncio.create_task(_stop_when_seen(store, events, stop))
         try:
             outcome = await ingest_cco(store, replace(settings, cco_url=url), once=False, stop=stop)
         finally:
-            watching.cancel()
+            stop.set()
+            is_told = not await watching
         await store.refresh()
-    recorded = _count(settings.db, "select count(*) from calls where source = 'cco'")
-    missing = _count(settings.db, "select ifnull(sum(missing_calls), 0) from gaps")
-    return Stream(sum(event.is_call for event in traffic), outcome.frames, server.shown_events, recorded, missing)
+    return None if is_told else outcome.frames
 
 
-async def _stop_when_seen(store: Store, events: int, stop: asyncio.Event) -> None:
+async def _stop_when_seen(store: Store, events: int, stop: asyncio.Event) -> bool:
+    """Sets `stop` when so many events are in the ledger, or time is out. False: somebody else has set it."""
+    seen = 0
     with suppress(TimeoutError):
         async with asyncio.timeout(LONGEST_S):
-            seen = 0
-            while seen < events:
+            while seen < events and not stop.is_set():
                 await asyncio.sleep(TICK_S)
                 async with store.db.execute("select count(*) from activity") as cursor:
                     ((seen,),) = await cursor.fetchall()
+    is_ours = not stop.is_set()
     stop.set()
+    return is_ours
 
 
 @contextmanager
@@ -145,19 +153,7 @@ def _count(db: Path, query: str) -> int:
         return int(con.execute(query).fetchone()[0])
 
 
-@contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM does what Ctrl-C does."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        signal.raise_signal(signal.SIGINT)
-
-    try:
-        previous = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # only the main thread may
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+def _heed_sigterm() -> None:
+    """SIGTERM does what Ctrl-C does. Where a loop has handled the signal, it kills on the spot once the loop is closed."""
+    with suppress(ValueError):  # only the main thread may
+        signal.signal(signal.SIGTERM, signal.default_int_handler)

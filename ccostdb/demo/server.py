@@ -17,7 +17,7 @@ from typing import Any
 from ccostdb.demo.traffic import SECOND_NS, Event, rfc3339
 
 RING, SHOWN = 100, 20
-TICK_S = 0.04  # a real CCO's is 5 s
+TICK_S = 0.025  # a real CCO's is 5 s
 MOST_A_FRAME = 8  # two frames that nobody read are no loss: the third shows the last 20 events
 PROJECT = "Claude Orchestra"
 _HEAD = (

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 SEED = 20
 REQUESTS = 120
 MEAN_WAIT_S = 60
-SECOND_NS, MILLISECOND_NS = 1_000_000_000, 1_000_000
+SECOND_NS = 1_000_000_000
 PRICES = {  # USD per million tokens of input and output, as CCO's router has them
     "claude-opus-4": (15.0, 75.0),
     "claude-sonnet-4": (3.0, 15.0),
@@ -42,7 +42,7 @@ class Event(NamedTuple):
     @property
     def is_call(self) -> bool:
         """Whether the server's `calls` counts it."""
-        return self.activity["event_type"] != "model_override"
+        return self.activity["event_type"] in ("api_call", "cache_hit")
 
 
 def make_traffic(end_ns: int) -> list[Event]:
@@ -55,17 +55,18 @@ def make_traffic(end_ns: int) -> list[Event]:
     for wait_ns in waits_ns:
         agent, model = chance.choice(list(AGENTS.items()))
         if model in OVERRIDES and chance.random() < OVERRIDDEN:
-            events.append(_event(at_ns, "model_override", agent, model, None, None, None))
+            events.append(_event(at_ns, "model_override", agent, model))
             model = OVERRIDES[model]
         prompt = model, chance.randrange(PROMPTS)
         if prompt in cached_tokens:
-            events.append(_event(at_ns, "cache_hit", agent, model, cached_tokens[prompt], chance.randrange(4), 0.0))
+            answer = {"tokens": cached_tokens[prompt], "latency_ms": chance.randrange(4), "cost": 0.0}
+            events.append(_event(at_ns, "cache_hit", agent, model, **answer))
         else:
-            tokens = chance.randrange(400, 9000), chance.randrange(60, 1800)
-            latency_ms = 300 + tokens[1] * chance.randrange(8, 20)
-            cached_tokens[prompt] = sum(tokens)
-            cost = cost_usd(model, *tokens)
-            events.append(_event(at_ns, "api_call", agent, model, sum(tokens), latency_ms, cost))
+            input_tokens, output_tokens = chance.randrange(400, 9000), chance.randrange(60, 1800)
+            tokens = cached_tokens[prompt] = input_tokens + output_tokens
+            latency_ms = 300 + output_tokens * chance.randrange(8, 20)
+            cost = cost_usd(model, input_tokens, output_tokens)
+            events.append(_event(at_ns, "api_call", agent, model, tokens=tokens, latency_ms=latency_ms, cost=cost))
         at_ns += wait_ns
     return events
 
@@ -76,24 +77,17 @@ def cost_usd(model: str, input_tokens: int, output_tokens: int) -> float:
     return input_tokens * input_usd / 1e6 + output_tokens * output_usd / 1e6
 
 
-def _event(
-    at_ns: int,
-    event_type: str,
-    agent: str,
-    model: str,
-    tokens: int | None,
-    latency_ms: int | None,
-    cost: float | None,
-) -> Event:
+def _event(at_ns: int, event_type: str, agent: str, model: str, **answer: float) -> Event:
+    """`answer` holds tokens, latency_ms and cost; without one they are null."""
     activity = {
         "timestamp": rfc3339(at_ns),
         "event_type": event_type,
         "agent_name": agent,
         "model": model,
-        "tokens": tokens,
-        "latency_ms": latency_ms,
+        "tokens": answer.get("tokens"),
+        "latency_ms": answer.get("latency_ms"),
         "status": "success",
-        "cost": cost,
+        "cost": answer.get("cost"),
     }
     return Event(at_ns, activity)
 

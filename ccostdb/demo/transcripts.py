@@ -67,9 +67,7 @@ class Thread:
         self._pause(1, 5)
         usage = self._usage()
         name = _name(self.chance, "msg_01")
-        self.calls.append(
-            SampleCall(name, self.now_ns, self.model, self.project, self.session, self.agent, usage)
-        )
+        self.calls.append(SampleCall(name, self.now_ns, self.model, self.project, self.session, self.agent, usage))
         words: Line = {"id": name, "type": "message", "role": "assistant", "model": self.model}
         request = {"requestId": _name(self.chance, "req_01")}
         for content in self.chance.choice((["text"], ["text", "tool_use"], ["thinking", "text", "tool_use"])):
@@ -115,7 +113,7 @@ class Thread:
 
 
 def write_transcripts(folder: Path, now_ns: int) -> list[SampleCall]:
-    """Writes the samples under `folder`, the last of them from the hours before `now_ns`. Returns every call in them."""
+    """Writes the samples under `folder`, the last ones of the hours before `now_ns`. Returns every call in them."""
     calls = []
     for thread in make_threads(now_ns):
         path = thread.path(folder)
@@ -149,8 +147,8 @@ def make_threads(now_ns: int) -> Iterator[Thread]:
 def _run_agent(caller: Thread) -> Thread:
     """A sub-agent's work, for which its caller waits."""
     chance = caller.chance
-    words = {"agent": chance.choice(AGENTS), "agent_id": f"{chance.getrandbits(28):07x}"}
-    agent = Thread(chance, caller.project, caller.session, AGENT_MODEL, caller.now_ns, **words)
+    agent = Thread(chance, caller.project, caller.session, AGENT_MODEL, caller.now_ns)
+    agent.agent, agent.agent_id = chance.choice(AGENTS), f"{chance.getrandbits(28):07x}"
     for _ in range(chance.randrange(2, 7)):
         agent.turn()
     caller.now_ns = agent.now_ns

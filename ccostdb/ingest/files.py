@@ -116,4 +116,3 @@ class _Pass:
         self.outcome.events += batch.events
         self.outcome.rows += len(batch.calls)
         self.outcome.rejected += len(batch.rejects)
-

@@ -58,11 +58,10 @@ def _snapshot(body: object, received_ns: int) -> Snapshot:
         return _flat_snapshot(body, received_ns)
     project, machine = _object(body.get("project")), _object(body.get("machine"))
     activity, rejects = _activities(body.get("activity"), received_ns)
-    last_updated = _text(project.get("last_updated"))
     cost_text, cost_nusd = _money(project.get("cost")) or (None, None)
     return Snapshot(
         received_ns=received_ns,
-        last_updated_ns=None if last_updated is None else parse_ns(last_updated),
+        last_updated_ns=_time_ns(project.get("last_updated")),
         uptime_s=_seconds(machine.get("uptime")),
         calls=_whole(project.get("calls")),
         cost_text=cost_text,
@@ -114,7 +113,7 @@ def _activity(element: dict[str, Any]) -> Activity:
     cost_text, cost_nusd = read.pop("cost") or (None, None)
     return Activity(
         identity=_json(list(sent.values())),
-        occurred_ns=None if read["timestamp"] is None else parse_ns(read["timestamp"]),
+        occurred_ns=_time_ns(element.get("timestamp")),
         cost_text=cost_text,
         cost_nusd=cost_nusd,
         raw=_bounded(_json(element)) if is_lost or is_more else None,
@@ -134,6 +133,13 @@ def _text(value: object) -> str | None:
     except UnicodeEncodeError:  # half of a surrogate pair: no text that SQLite could keep
         return None
     return value
+
+
+def _time_ns(value: object) -> int | None:
+    """A time since 1970; an offset may lead before it, where quarter hours end."""
+    text = _text(value)
+    ns = None if text is None else parse_ns(text)
+    return ns if ns is not None and ns >= 0 else None
 
 
 def _decimal(value: object) -> Decimal | None:

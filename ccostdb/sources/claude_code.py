@@ -214,14 +214,16 @@ def _advisor(iterations: list[_Iteration]) -> str | None:
     for each in iterations:
         if each.type == "advisor_message":
             write_5m, write_1h = _cache_writes(each.cache_creation, each.cache_creation_input_tokens)
-            extra.append({
-                "model": each.model,
-                "input_tokens": each.input_tokens or 0,
-                "output_tokens": each.output_tokens or 0,
-                "cache_write_5m_tokens": write_5m,
-                "cache_write_1h_tokens": write_1h,
-                "cache_read_tokens": each.cache_read_input_tokens or 0,
-            })
+            extra.append(
+                {
+                    "model": each.model,
+                    "input_tokens": each.input_tokens or 0,
+                    "output_tokens": each.output_tokens or 0,
+                    "cache_write_5m_tokens": write_5m,
+                    "cache_write_1h_tokens": write_1h,
+                    "cache_read_tokens": each.cache_read_input_tokens or 0,
+                }
+            )
     return json.dumps(extra, separators=(",", ":")) if extra else None
 
 

@@ -144,9 +144,7 @@ async def _read_connection(
 
 def _client(url: str, timeout_s: float) -> httpx.AsyncClient:
     """Asks nobody else: no proxies, no redirects, no .netrc. Certificates cost memory: only for https."""
-    return httpx.AsyncClient(
-        headers=HEADERS, timeout=timeout_s, trust_env=False, verify=url.startswith("https:")
-    )
+    return httpx.AsyncClient(headers=HEADERS, timeout=timeout_s, trust_env=False, verify=url.startswith("https:"))
 
 
 def _complaint(response: httpx.Response) -> str | None:
