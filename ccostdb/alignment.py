@@ -75,11 +75,15 @@ def is_newest_first(activity: Sequence[Activity]) -> bool:
     return falls > rises and (falls > 2 or times[0] - times[-1] > DISORDER_NS)
 
 
-def is_same_boot(state: WindowState, frame: Frame) -> bool | None:
-    """Whether one server process sent both; None where either does not say when it was started."""
-    if state.boot_ns is None or frame.boot_ns is None:
-        return None
-    return abs(frame.boot_ns - state.boot_ns) <= BOOT_TOLERANCE_NS
+def is_same_boot(state: WindowState, frame: Frame, size: int) -> bool | None:
+    """Whether one server process sent both; None where that cannot be told.
+
+    Where either did not say when it was started, a ring that plainly moved on shows that the server lived on.
+    """
+    if state.boot_ns is not None and frame.boot_ns is not None:
+        return abs(frame.boot_ns - state.boot_ns) <= BOOT_TOLERANCE_NS
+    ways = continuations(state.window, frame.hashes, size)
+    return None if plain_overlap(state.window, frame, ways) is None else True
 
 
 def has_fallen(state: WindowState, frame: Frame) -> bool:
@@ -91,25 +95,30 @@ def choose(state: WindowState, frame: Frame, size: int) -> Choice | None:
     """What is new; None for a window that does not fit and is not to be believed, or not yet."""
     if state.epoch == 0:
         return Choice(len(frame.hashes), is_reset=True)
-    is_same = is_same_boot(state, frame)
+    is_same = is_same_boot(state, frame, size)
     if is_copy(state, frame, is_same):
         return None
-    ways = continuations(state.window, frame.hashes, size)
-    if ways == [len(frame.hashes)] and is_contradicted(state, frame):
-        ways = []
-    joints = overlaps(state.window, frame.hashes, size)
-    plain = plain_overlap(state.window, frame, joints)
-    if not ways and plain is not None:
-        ways = [plain]  # a shortened window, or a server that shows fewer events
+    ways = ways_on(state, frame, size)
     if is_same is False or (is_same is None and (has_fallen(state, frame) or not ways)):
         return choose_after_restart(state, frame, size)
     if ways:
         return Choice(choose_in_boot(state, frame, ways))
-    if not joints and is_all_new(state, frame):
-        return Choice(len(frame.hashes))
     if overlaps(state.rejected, frame.hashes, size):
         return choose_after_restart(state, frame, size)  # it goes on from a rejected one: believed
     return None
+
+
+def ways_on(state: WindowState, frame: Frame, size: int) -> list[int]:
+    """The ways from the last window to this one, within one boot; none for a window that does not fit."""
+    old, new = state.window, frame.hashes
+    ways = continuations(old, new, size)
+    if ways and not (ways == [len(new)] and is_contradicted(state, frame)):
+        return ways
+    joints = overlaps(old, new, size)
+    plain = plain_overlap(old, frame, joints)
+    if plain is not None:
+        return [plain]  # a shortened window, or a server that shows fewer events
+    return [len(new)] if not joints and is_all_new(state, frame) else []
 
 
 def continuations(old: Hashes, new: Hashes, size: int) -> list[int]:
@@ -170,7 +179,8 @@ def is_contradicted(state: WindowState, frame: Frame) -> bool:
     calls = frame.fallen_calls or frame.calls  # one that fell to zero knows nothing
     if calls is None or not state.window:
         return False
-    return 2 * (calls - state.accounted_calls) < frame.counted_calls(len(frame.hashes))
+    excess = min(state.deficit.calls, 0) if state.deficit else 0
+    return 2 * (calls - state.accounted_calls - excess) < frame.counted_calls(len(frame.hashes))
 
 
 def is_all_new(state: WindowState, frame: Frame) -> bool:

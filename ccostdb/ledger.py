@@ -1,9 +1,9 @@
 """Events → ledger rows: which sightings are one call, and what the call's row says. Pure.
 
-Of several sightings the one with the higher rank wins, then the most output tokens; on a tie the later line of one file,
-across files the greater usage text. Whose session it is comes from the original: a record without `forkedFrom`, then of
-the older file, then of the smaller session id. Every rule is a maximum or minimum over the set of sightings, so the order
-of arrival cannot matter.
+Of several sightings the one with the higher rank wins, then the most output tokens; on a tie the later line of one
+file, across files the greater usage text. Whose session it is comes from the original: a record without `forkedFrom`,
+then of the older file, then of the smaller session id. Every rule is a maximum or minimum over the set of sightings,
+so the order of arrival cannot matter.
 """
 
 from __future__ import annotations

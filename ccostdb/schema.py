@@ -144,6 +144,7 @@ def prepare(settings: Settings) -> None:
         text=True,
         check=False,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(each for each in sys.path if each)},
+        start_new_session=True,  # Ctrl-C is for us: we stop when the file is whole
     )
     if child.returncode != 0:
         _raise_from(child, path)

@@ -6,8 +6,7 @@ Rows, positions and the run's progress are appended together or not at all.
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sized
 from contextlib import asynccontextmanager
 from dataclasses import fields
 from operator import attrgetter
@@ -113,8 +112,9 @@ class Store:
 
     async def stored_calls(self, call_ids: Iterable[str]) -> dict[str, Call]:
         """The calls that the ledger has of these."""
-        names = json.dumps(list(call_ids), ensure_ascii=False)
-        async with self.db.execute(sql("store/stored_calls.sql"), (names,)) as cursor:
+        wanted = tuple(call_ids)
+        query = sql("store/stored_calls.sql").replace("(?)", _places(wanted))
+        async with self.db.execute(query, wanted) as cursor:
             columns = [column[0] for column in cursor.description]
             calls = [Call(**dict(zip(columns, row, strict=True))) async for row in cursor]
         return {call.call_id: call for call in calls}
@@ -135,7 +135,8 @@ class Store:
                 await self._add_progress(batch)
                 await self.db.execute("commit")
             except BaseException:
-                await self.db.execute("rollback")
+                if self.db.in_transaction:  # a task that is cancelled may be stopped before it begins, or after it ends
+                    await self.db.execute("rollback")
                 self._buckets.clear()
                 for ids in self._ids.values():
                     ids.clear()
@@ -187,12 +188,11 @@ class Store:
     async def _intern(self, table: str, names: set[str | None]) -> None:
         """Learns the ids of names, which are added where they are new."""
         known = self._ids[table]
-        new = [(name,) for name in names if name is not None and name not in known]
+        new = tuple(name for name in names if name is not None and name not in known)
         if new:
-            await self.db.executemany(f"insert or ignore into {table} (name) values (?)", new)
-            listed = json.dumps([name for (name,) in new], ensure_ascii=False)
-            query = f"select name, {table}_id from {table} where name in (select value from json_each(?))"
-            async with self.db.execute(query, (listed,)) as cursor:
+            await self.db.executemany(f"insert or ignore into {table} (name) values (?)", [(name,) for name in new])
+            query = f"select name, {table}_id from {table} where name in {_places(new)}"
+            async with self.db.execute(query, new) as cursor:
                 known.update({name: number async for name, number in cursor})
 
     async def _intern_contexts(self, contexts: set[tuple[str | None, ...]]) -> None:
@@ -238,6 +238,11 @@ class Store:
     async def _row(self, query: str, values: tuple[Any, ...] = ()) -> Any:
         async with self.db.execute(query, values) as cursor:
             return await cursor.fetchone()
+
+
+def _places(values: Sized) -> str:
+    """`(?, ?, …)`, a place for each value. Bound, because a text with a NUL would be cut in a JSON list."""
+    return f"({', '.join('?' * len(values))})"
 
 
 def _activity_row(source_id: int, numbered: Numbered, now_ns: int) -> tuple[Any, ...]:

@@ -50,7 +50,7 @@ def step(
     if frame_hash and frame_hash == old.frame_hash:
         return Step(old)  # delivered again: it must not confirm its own deficit
 
-    is_same = is_same_boot(old, frame)
+    is_same = is_same_boot(old, frame, size)
     is_odd = is_same is True and has_fallen(old, frame) and not old.is_odd
     if is_odd:  # passed over once; a counter that is low twice in a row is used
         frame = frame._replace(calls=None, nusd=None, fallen_calls=frame.calls)
@@ -62,7 +62,7 @@ def step(
         return Step(rejecting, is_changed=True)
 
     # Where nothing of the old window is left, and no uptime came, it may be another boot.
-    is_joined = choice.newest < len(frame.events)
+    is_joined = choice.newest == 0 or choice.newest < len(frame.events)
     boot_ns = old.boot_ns if frame.boot_ns is None and is_joined else frame.boot_ns
     begun, lost = begin_epoch(old, frame, size) if choice.is_reset else (old, ())
     accepted, new = accept(begun, frame, choice.newest, size)

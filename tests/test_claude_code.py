@@ -193,10 +193,6 @@ def test_a_lone_surrogate_costs_neither_the_line_nor_its_place_in_the_ledger():
     assert seen.project == "/w/\ufffd"
 
 
-def test_a_nul_never_reaches_the_ledger():
-    assert record(line(session="a\0b")).session == "a\ufffdb"
-
-
 def test_bytes_that_are_no_utf8_cost_only_themselves():
     seen = parse(json.dumps(line(cwd="/w/@")).encode().replace(b"@", b"\xff"))
     assert seen is not None

@@ -74,7 +74,7 @@ def test_a_batch_that_fails_leaves_nothing_and_the_next_one_works(tmp_path):
 
 def test_a_stored_call_comes_back_as_it_went_in(tmp_path):
     settings = settings_for(tmp_path)
-    mine = call("a", provider="openai", project="p", agent="g", session='s"', speed="fast", version="1", rivals="[]",
+    mine = call("a", provider="openai", project="p", agent="g", session='s"\0t', speed="fast", version="1", rivals="[]",
                 input_tokens=1, is_copied=True, reported_text="0.1", advisor="[]", git_branch=None)  # fmt: skip
 
     async def body(store: Store, source_id: int, run_id: int) -> None:

@@ -213,6 +213,13 @@ def test_what_is_wrong_with_a_server_is_shown_and_it_is_tried_again(
     assert cco.rows("select outcome, error from run") == [("stopped", error), ("failed", error)]
 
 
+@pytest.mark.parametrize("frame", [b"event: error\ndata: no\n\n", b"event: analytics\ndata: no\n\n"])
+def test_once_ends_though_no_snapshot_comes(frame: bytes, cco: Recording) -> None:
+    cco.emulator.mangle = lambda body, _: frame
+    outcome = cco.record_once()
+    assert (outcome.outcome, outcome.error) == ("failed", "no snapshot came")
+
+
 def test_a_server_that_is_not_there_yet_is_waited_for(cco: Recording) -> None:
     cco.emulator.call()
     absent = cco.settings(cco_url="http://127.0.0.1:9")
@@ -229,9 +236,10 @@ def test_frames_that_bring_nothing_new_write_nothing(cco: Recording) -> None:
 
     def drive() -> None:
         cco.wait_for_all()
-        written.append(cco.one("pragma data_version"))
         seen = cco.emulator.frames
-        cco.wait_for(lambda: cco.emulator.frames > seen + 20)
+        cco.wait_for(lambda: cco.emulator.frames > seen + 5)  # the first of them confirm the counters
+        written.append(cco.one("pragma data_version"))
+        cco.wait_for(lambda: cco.emulator.frames > seen + 25)
         written.append(cco.one("pragma data_version"))
 
     cco.record(drive)

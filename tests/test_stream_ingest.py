@@ -103,7 +103,7 @@ def test_rows_and_gaps_together_are_what_the_server_counted(cco: Recording) -> N
 def test_counters_ahead_of_the_events_or_behind_for_a_moment_are_no_gap(ahead: int, cco: Recording) -> None:
     emulator = cco.emulator
 
-    def mangle(_: Body, number: int) -> Body:
+    def mangle(now: Body, number: int) -> Body:
         if number % 2 == 0:
             emulator.land()
             return emulator.body()

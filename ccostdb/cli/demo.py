@@ -33,7 +33,7 @@ def demo(ctx: click.Context) -> None:
 def _show(done: Demo) -> None:
     from ccostdb.cli.printable import printable
 
-    for sentence in _recorded(done):
+    for sentence in sentences(done):
         click.echo(sentence)
     click.echo()
     saved = _draw_weeks(done.db)
@@ -43,7 +43,7 @@ def _show(done: Demo) -> None:
         click.echo(f"  ccostdb {words} --db {printable(shlex.quote(str(done.db)))}")
 
 
-def _recorded(done: Demo) -> Iterator[str]:
+def sentences(done: Demo) -> Iterator[str]:
     """What was recorded from where, and whether that is all."""
     files, stream = done.transcripts, done.stream
     yield (

@@ -134,7 +134,7 @@ def _new_ledger(db: Path | None) -> Iterator[Path]:
         yield path
     except BaseException:
         if is_new:
-            for end in ("", "-wal", "-shm", ".lock"):
+            for end in ("", "-journal", "-wal", "-shm", ".lock"):
                 Path(f"{path}{end}").unlink(missing_ok=True)
         if db is None:
             path.parent.rmdir()
@@ -154,6 +154,6 @@ def _count(db: Path, query: str) -> int:
 
 
 def _heed_sigterm() -> None:
-    """SIGTERM does what Ctrl-C does. Where a loop has handled the signal, it kills on the spot once the loop is closed."""
+    """SIGTERM does what Ctrl-C does; to be said again after each loop, because one that ends resets the signal."""
     with suppress(ValueError):  # only the main thread may
         signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -74,7 +74,7 @@ def make_traffic(end_ns: int) -> list[Event]:
 def cost_usd(model: str, input_tokens: int, output_tokens: int) -> float:
     """As CCO computes it: a double, with a double's noise."""
     input_usd, output_usd = PRICES[model]
-    return input_tokens * input_usd / 1e6 + output_tokens * output_usd / 1e6
+    return input_tokens / 1e6 * input_usd + output_tokens / 1e6 * output_usd
 
 
 def _event(at_ns: int, event_type: str, agent: str, model: str, **answer: float) -> Event:

@@ -57,7 +57,7 @@ async def ingest_cco(
         async with aclosing(frames(settings, one.pace)) as stream, aclosing(_until(stop, stream)) as items:
             async for item in items:
                 await one.take(item)
-                if once and (one.has_snapshot or isinstance(item, Disconnected)):
+                if once and one.is_over(item):
                     break
         await one.append()
     except Exception as error:
@@ -65,6 +65,8 @@ async def ingest_cco(
         await store.finish_run(run_id, "failed", message, time.time_ns())
         raise
     outcome.outcome = "stopped" if stop.is_set() else "ok" if one.has_snapshot else "failed"
+    if outcome.outcome == "failed":
+        outcome.error = outcome.error or "no snapshot came"
     outcome.seconds = time.monotonic() - began_s
     await store.finish_run(run_id, outcome.outcome, outcome.error, time.time_ns())
     return outcome
@@ -97,6 +99,7 @@ class _Pass:
     longest_s: float
     outcome: Outcome = field(default_factory=lambda: Outcome(NAME))
     has_snapshot: bool = False
+    openings: int = 0
     frame_ns: int | None = None
     bad_elements: frozenset[tuple[str, str | None]] = frozenset()
     state: str | None = None
@@ -118,6 +121,12 @@ class _Pass:
                 await self._take_frame(item)
         if self.batch.state or self.batch.rejects or time.monotonic() > self.appended_s + HEARTBEAT_S:
             await self.append()
+
+    def is_over(self, item: Item) -> bool:
+        """Whether one connection has given what it will: a snapshot, or none in its whole life."""
+        if isinstance(item, Connected):
+            self.openings += 1
+        return self.has_snapshot or self.openings > 1 or isinstance(item, Disconnected)
 
     async def append(self) -> None:
         """Appends the batch and begins the next."""

@@ -55,6 +55,8 @@ def _pid_file_urls() -> Iterator[str]:
 
     for path in (Path.home() / ".cco" / "daemon.pid", *sorted(user_data_path().glob("cco/pids/cco-*.pid"))):
         try:
+            if path.is_symlink() or not path.is_file():
+                continue
             with path.open("rb") as file:
                 content = json.loads(file.read(PID_FILE_BYTES))
         except (OSError, ValueError, RecursionError):

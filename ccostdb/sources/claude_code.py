@@ -104,8 +104,7 @@ def parse(line: bytes, position_id: int = 0, offset: int = 0, file_agent: str | 
     Raises Rejected for a line that is no JSON object, or whose call cannot be counted.
     """
     try:
-        # SQLite ends a text at a NUL: such a line goes the careful way.
-        parsed = _decode_line(line) if b"\\u0000" not in line else _decode_leniently(line)
+        parsed = _decode_line(line)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         parsed = _decode_leniently(line)
     message = parsed.message
@@ -283,12 +282,11 @@ _LINE_KEYS = tuple(each.encode_name for each in msgspec.structs.fields(_Line))
 
 
 def _whole_numbers(value: Any) -> Any:
-    """The value with `3.0` as 3, NULs and lone surrogates replaced: what SQLite can hold."""
+    """The value with `3.0` as 3 and lone surrogates replaced: what SQLite can hold."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, str):
-        valid = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        return valid.replace("\0", "\N{REPLACEMENT CHARACTER}")
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, dict):
         return {str(key): _whole_numbers(each) for key, each in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
--- The calls of the ids in the JSON list :1, with the columns of model.Call: names in place of ids (NULL: none).
+-- The calls of some ids, with the columns of model.Call: names in place of ids (NULL: none).
 select
     call.call_id, call.occurred_ns, call.is_receipt_time, call.agent_instance, call.is_sidechain,
     call.input_tokens, call.output_tokens, call.cache_write_5m_tokens, call.cache_write_1h_tokens, call.cache_read_tokens,
@@ -8,10 +8,10 @@ select
     call.rivals,
     model.name as model, model.provider as provider, project.name as project, agent.name as agent, session.name as session,
     context.speed, context.service_tier, context.inference_geo, context.entrypoint, context.version, context.git_branch
-from json_each(?1) as wanted
-join call on call.call_id = wanted.value
+from call
 left join model using (model_id)
 left join project using (project_id)
 left join agent using (agent_id)
 left join session using (session_id)
 left join context using (context_id)
+where call.call_id in (?)
