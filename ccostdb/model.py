@@ -225,6 +225,7 @@ class Batch:
     frames: int = 0
     events: int = 0
     connections: int = 0
-    state: str | None = None  # of the run; None: unchanged
+    state: str | None = None  # of the run, and why it is in it; None: both unchanged
+    error: str | None = None
     saturation: float | None = None
     last_event_ns: int | None = None

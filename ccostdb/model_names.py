@@ -69,9 +69,7 @@ _MAKERS = (
 )
 # They pass a maker's price on where they list none of their own.
 _RESELLERS = frozenset({"azure", "openrouter"})
-_BEDROCK = re.compile(
-    r"(?:(?P<region>[a-z]{2,6}(?:-[a-z]+)*)\.)?(?P<maker>[a-z0-9-]+)\.(?P<model>[a-z][\w.:@-]*)$"
-)
+_BEDROCK = re.compile(r"(?:(?P<region>[a-z]{2,6}(?:-[a-z]+)*)\.)?(?P<maker>[a-z0-9-]+)\.(?P<model>[a-z][\w.:@-]*)$")
 _BEDROCK_MAKERS = frozenset(
     {"ai21", "amazon", "anthropic", "cohere", "deepseek", "google", "meta", "minimax", "mistral", "moonshot"}
     | {"moonshotai", "nvidia", "openai", "qwen", "writer", "zai"}

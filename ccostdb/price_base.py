@@ -42,9 +42,7 @@ def base_rates() -> Iterator[Rate]:
     """The rates of every model, one ordinal each, in the order in which a name is tried."""
     from genai_prices.data import providers
 
-    models = (
-        (provider, model) for provider in providers if provider.id in PROVIDERS for model in provider.models
-    )
+    models = ((provider, model) for provider in providers if provider.id in PROVIDERS for model in provider.models)
     for ordinal, (provider, model) in enumerate(models, 1):
         yield from model_rates(provider, model, ordinal)
 

@@ -123,13 +123,8 @@ def _tier(above: int, rates: tuple[Rate | None, ...], factors: tuple[Rate, ...])
     divisor = _MILLION
     for factor in factors:
         by = factor.nusd_per_million or 0
-        prices = [
-            price * (_MILLION if kind == "web_search" else by)
-            for kind, price in zip(KINDS, prices, strict=True)
-        ]
+        prices = [price * (_MILLION if kind == "web_search" else by) for kind, price in zip(KINDS, prices, strict=True)]
         divisor *= _MILLION
     shared = gcd(divisor, *prices)
     unknown = tuple(place for place, rate in enumerate(rates) if rate is None)
-    return Tier(
-        above or -1, tuple(price // shared for price in prices), divisor // shared, unknown, rates, factors
-    )
+    return Tier(above or -1, tuple(price // shared for price in prices), divisor // shared, unknown, rates, factors)

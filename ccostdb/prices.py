@@ -55,9 +55,7 @@ class PriceBook:
             home = self._base.setdefault(entry[0].provider, []) if entry[0].origin == BOOK else over
             home.append(entry)
         # What lies over the base, each with the entry that its own model's name means there.
-        self._over = [
-            (entry, self._named(entry[0].model) if is_plain(entry[0].model) else None) for entry in over
-        ]
+        self._over = [(entry, self._named(entry[0].model) if is_plain(entry[0].model) else None) for entry in over]
 
     def cost(self, model: str | None, occurred_ns: int, usage: Usage) -> Cost:
         """What the call costs, and would cost with every cached token as plain input; nano-USD, half to even.
@@ -114,9 +112,7 @@ class PriceBook:
         cached = write_5m * of_5m + write_1h * of_1h + read * of_read
         return plain * of_input + cached + alike, total * of_input + alike, divisor
 
-    def _tier(
-        self, model: str | None, at_ns: int, speed: str | None, geo: str | None, total: int
-    ) -> Tier | None:
+    def _tier(self, model: str | None, at_ns: int, speed: str | None, geo: str | None, total: int) -> Tier | None:
         """The tier for `total` tokens of input, cached or not, of the span that holds at that time."""
         spans = self._plans.get((model, speed, geo))
         if spans is None:

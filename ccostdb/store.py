@@ -231,7 +231,7 @@ class Store:
         rows = len(batch.calls) + len(batch.activities)
         progress = (
             *(batch.now_ns, batch.state, batch.connections, batch.frames, batch.events, rows, len(batch.rejects)),
-            *(batch.saturation, batch.last_event_ns, batch.run_id),
+            *(batch.saturation, batch.last_event_ns, batch.run_id, batch.error),
         )
         await self.db.execute(sql("store/add_progress.sql"), progress)
 

@@ -46,9 +46,7 @@ def tiny_book(*entries: dict[str, Any]) -> PriceBook:
     )
 
 
-def cost(
-    model: str | None, usage: Usage, when: str = "2026-11-01", prices: PriceBook | None = None
-) -> int | None:
+def cost(model: str | None, usage: Usage, when: str = "2026-11-01", prices: PriceBook | None = None) -> int | None:
     return (prices or whole_book()).cost(model, at(when), usage).computed_nusd
 
 

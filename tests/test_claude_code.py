@@ -7,7 +7,7 @@ from transcripts import line
 
 from ccostdb.errors import Rejected
 from ccostdb.model import Record, Usage
-from ccostdb.sources.claude_code import RANK_NESTED, RANK_OWN, RANK_SIDECHAIN, excerpt, parse
+from ccostdb.sources.claude_code import RANK_NESTED, RANK_OWN, RANK_SIDECHAIN, excerpt, parse, sightings
 
 
 def read(found: object) -> Record | None:
@@ -246,3 +246,46 @@ def test_an_excerpt_ends_before_the_message_or_is_a_length_and_a_hash():
     assert excerpt(b'{"cwd":"/w","message":{"content":"secret"}}') == '{"cwd":"/w",'
     assert excerpt(b"x" * 300 + b'"message"') == "309 bytes, sha256 " + excerpt(b"x" * 300 + b'"message"')[-16:]
     assert "secret" not in excerpt(b"secret words")
+
+
+# --- many lines ---
+
+
+def seen_in(*lines: object) -> list[Record]:
+    encoded = [(number, json.dumps(each).encode()) for number, each in enumerate(lines)]
+    return list(sightings(encoded, 1, None, lambda offset, why: pytest.fail(f"{offset}: {why.reason}")))
+
+
+def test_a_line_that_is_only_repeated_by_the_next_is_one_sighting_with_its_time():
+    (seen,) = seen_in(line(output=1), line(output=1), line(output=9, at="2026-08-12T12:00:05.000Z"))
+    assert (seen.usage.output_tokens, seen.occurred_ns, seen.offset) == (9, 1_786_536_000_000_000_000, 2)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"output": 3},
+        {"request_id": "req_2"},
+        {"session": "session-2"},
+        {"cwd": "/elsewhere"},
+        {"isSidechain": True},
+        {"forkedFrom": "x"},
+        {"at": "2026-08-12T11:59:59.000Z"},
+        {"message_id": "msg_01BBBBBBBBBBBBBBBBBBBBBBBB"},
+    ],
+)
+def test_lines_that_differ_in_more_than_their_progress_are_sightings_of_their_own(other):
+    assert len(seen_in(line(output=5), line(**{"output": 7, **other}))) == 2
+
+
+def test_lines_with_ids_that_are_not_unique_are_never_taken_together():
+    assert len(seen_in(line("msg_1", 1), line("msg_1", 2))) == 2
+
+
+def test_bad_lines_between_good_ones_are_told_with_their_offset():
+    told = []
+    good = json.dumps(line()).encode()
+    lines = [(0, good), (7, b"junk"), (9, None), (11, b"  "), (13, json.dumps(line(output=20)).encode())]
+    found = list(sightings(lines, 1, None, lambda offset, why: told.append((offset, why.reason))))
+    assert [record.usage.output_tokens for record in found] == [20]
+    assert told == [(7, "the line is no JSON object"), (9, "the line is longer than any call")]

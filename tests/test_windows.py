@@ -127,6 +127,15 @@ def test_losses_in_every_frame_are_each_counted_and_none_twice():
     assert (reader.calls, reader.nusd) == server.totals[-1]
 
 
+def test_a_loss_of_just_one_window_does_not_make_the_same_window_new_again():
+    server = Server()
+    reader = watch(server)
+    server.fresh(40)
+    for _ in range(3):
+        reader.see(server.frame())
+    assert (reader.events, reader.missing_calls) == (server.truth[20:], 20)
+
+
 def test_a_deficit_that_is_pending_when_the_server_restarts_is_not_dropped():
     server = Server()
     reader = watch(server)
@@ -505,14 +514,17 @@ def rows_of(names: tuple[str, ...], partition: tuple[int, ...], size: int) -> li
     st.lists(st.one_of(st.lists(contents, max_size=60), st.integers(0, 60).map(lambda n: ["a"] * n)), max_size=12),
     st.booleans(),
 )
-def test_rows_and_gaps_add_up_to_the_counters_whatever_was_lost(history, is_attached_late):
+def test_all_that_was_shown_is_stored_and_all_else_is_counted_whatever_the_contents(history, is_attached_late):
     server = Server()
     reader = Reader() if is_attached_late else watch(server)
+    shown = []
     for names in history:
         server.call(*(event(name, nusd=ord(name) * 7) for name in names))
+        shown += names[-20:]
         reader.see(server.frame())
     for _ in range(2):
         reader.see(server.frame())
+    assert [one.model for one in reader.events] == shown
     assert (reader.calls, reader.nusd) == server.totals[-1]
     assert all(gap.calls is not None and gap.calls > 0 for gap in reader.gaps)
 

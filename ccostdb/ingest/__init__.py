@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from ccostdb.errors import SourceUnavailable
@@ -47,9 +48,10 @@ class _Ingest:
         for number in (signal.SIGINT, signal.SIGTERM):
             with suppress(NotImplementedError, RuntimeError):  # Windows, or a thread that is not the main one
                 asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
-        if named and self._once:
-            for source in named:
-                await self._require(source)
+        if named and self._once and "claude-code" in named and not find_files(self._settings.claude_paths):
+            where = ", ".join(map(str, self._settings.claude_paths))
+            hint = "Give a folder or file: ccostdb ingest claude-code PATH"
+            raise SourceUnavailable(f"claude-code was not found: there are no transcripts at {where}.", hint)
         async with open_store(self._settings) as store:
             tasks = [self._guarded(self._one(store, source, is_named=bool(named))) for source in named or SOURCES]
             keeper = asyncio.create_task(self._refresh_now_and_then(store))
@@ -61,7 +63,12 @@ class _Ingest:
         for result in results:
             if isinstance(result, BaseException):
                 raise result
-        return [result for result in results if isinstance(result, Outcome)]
+        outcomes = [result for result in results if isinstance(result, Outcome)]
+        if named and self._once and any(each.source == "cco" and each.outcome == "failed" for each in outcomes):
+            hint = "Start CCO, or say where it answers: ccostdb ingest cco --cco-url URL"
+            reason = next(each.error for each in outcomes if each.source == "cco")
+            raise SourceUnavailable(f"cco was not found at {self._settings.cco_url}: {reason}.", hint)
+        return outcomes
 
     async def _guarded(self, source: Coroutine[Any, Any, Outcome]) -> Outcome:
         """A source that fails stops the others in good order."""
@@ -72,31 +79,27 @@ class _Ingest:
             raise
 
     async def _one(self, store: Store, source: str, *, is_named: bool) -> Outcome:
-        while not is_named and not await self._is_there(source):
+        settings = self._settings if is_named else await self._found(source)
+        while settings is None:
             if self._once or await self._stopped_within(LOOK_AGAIN_S):
                 return Outcome(source, "absent")
+            settings = await self._found(source)
         if source == "claude-code":
             return await ingest_claude_code(
-                store, self._settings, once=self._once, stop=self._stop, on_progress=self._on_progress
+                store, settings, once=self._once, stop=self._stop, on_progress=self._on_progress
             )
         from ccostdb.ingest.streams import ingest_cco
 
-        return await ingest_cco(store, self._settings, once=self._once, stop=self._stop)
+        return await ingest_cco(store, settings, once=self._once, stop=self._stop)
 
-    async def _require(self, source: str) -> None:
-        if not await self._is_there(source):
-            where, hint = self._settings.cco_url, "Start CCO, or say where it answers: ccostdb ingest cco --cco-url URL"
-            if source == "claude-code":
-                where = ", ".join(map(str, self._settings.claude_paths))
-                hint = "Give a folder or file: ccostdb ingest claude-code PATH"
-            raise SourceUnavailable(f"{source} was not found at {where}.", hint)
-
-    async def _is_there(self, source: str) -> bool:
+    async def _found(self, source: str) -> Settings | None:
+        """The settings with which a source can be read, None where it is not there."""
         if source == "claude-code":
-            return bool(find_files(self._settings.claude_paths))
+            return self._settings if find_files(self._settings.claude_paths) else None
         from ccostdb.sources.cco_stream import find_url
 
-        return await find_url(self._settings) is not None
+        url = await find_url(self._settings)
+        return replace(self._settings, cco_url=url) if url else None
 
     async def _refresh_now_and_then(self, store: Store) -> None:
         while not await self._stopped_within(REFRESH_S):

@@ -131,6 +131,7 @@ class _Pass:
     async def append(self) -> None:
         """Appends the batch and begins the next."""
         batch, outcome = self.batch, self.outcome
+        batch.error = outcome.error
         await self.store.append(batch)
         outcome.frames += batch.frames
         outcome.events += batch.events

@@ -1,8 +1,8 @@
 """Claude Code's transcripts: what one line means. Everything known about the format is here; the files are read by
 `transcript_files.py`. Pure.
 
-A model call appears as one or more `assistant` lines, repeated as the answer streams. `parse` turns one line into a
-`Record`, one sighting of a call; `ledger.fold` decides which sighting counts. A line that is no sighting gives None.
+A model call appears as one or more `assistant` lines, repeated as the answer streams. Each is a `Record`, one sighting
+of a call; `ledger.fold` decides which sighting counts.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, NoReturn
 
@@ -22,6 +23,7 @@ from ccostdb.model import Record, Usage
 MARKER = b'"output_tokens"'  # every line that carries a call holds this; longer than "usage", and so found faster
 RANK_NESTED, RANK_SIDECHAIN, RANK_OWN = 0, 1, 2  # Record.rank
 UNNAMED_AGENT = "subagent"
+_UNIQUE_ID_LENGTH = 24
 MAX_TOKENS = 1_000_000_000  # more in one request is impossible: the largest context is a thousandth of it
 
 Tokens = Annotated[int, msgspec.Meta(ge=0, le=MAX_TOKENS)]
@@ -98,48 +100,114 @@ _decode_line = msgspec.json.Decoder(_Line).decode
 _decode_progress = msgspec.json.Decoder(_Progress).decode
 
 
+def sightings(
+    lines: Iterable[tuple[int, bytes | None]],
+    position_id: int,
+    file_agent: str | None,
+    reject: Callable[[int, Rejected], None],
+) -> Iterator[Record]:
+    """The sightings in the lines of one file, given with their offsets; None for a line that was too long to read.
+
+    A line that the next one only repeats, as an answer streams, is left out: half of all lines are such. `reject` is
+    told of every line that cannot be understood, and where it lies.
+    """
+    held: _Line | None = None
+    held_offset = 0
+    for offset, line in lines:
+        try:
+            if line is None:
+                raise Rejected("the line is longer than any call")
+            found = None if line.isspace() else _call_in(line)
+            if found is None:
+                continue
+            if held is not None and _repeats(found, held):
+                found.timestamp = held.timestamp
+            elif held is not None:
+                record, held = _record(held, position_id, held_offset, file_agent), None
+                yield record
+            held, held_offset = found, offset
+        except Rejected as rejected:
+            reject(offset, rejected)
+    if held is not None:
+        yield _record(held, position_id, held_offset, file_agent)
+
+
 def parse(line: bytes, position_id: int = 0, offset: int = 0, file_agent: str | None = None) -> Record | None:
     """The sighting in one line of a transcript, or None. `file_agent`: the sub-agent's type where a side-car names it.
 
     Raises Rejected for a line that is no JSON object, or whose call cannot be counted.
     """
+    found = _call_in(line)
+    return None if found is None else _record(found, position_id, offset, file_agent)
+
+
+def _call_in(line: bytes) -> _Line | None:
+    """The line, if it tells of a model call; for an `agent_progress` line the sub-agent's line that is nested in it."""
     try:
-        parsed = _decode_line(line)
+        found = _decode_line(line)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        parsed = _decode_leniently(line)
-    message = parsed.message
-    if parsed.type == "assistant":
-        rank = RANK_SIDECHAIN if parsed.is_sidechain else RANK_OWN
-    elif parsed.type == "progress" and parsed.data:
-        nested = _nested(parsed)
-        if nested is None:
-            return None
-        parsed, message, rank = nested, nested.message, RANK_NESTED
-    else:
+        found = _decode_leniently(line)
+    if found.type == "progress" and found.data:
+        found = _nested(found) or found
+    elif found.type != "assistant":
         return None
+    message = found.message
     if message is None or message.usage is None or message.model == "<synthetic>":
         return None
-    is_agent = rank != RANK_OWN or parsed.agent_id is not None
-    reported = bytes(parsed.cost).decode() if parsed.cost else None
+    if message.usage.input_tokens is None and message.usage.output_tokens is None:
+        _reject("usage has neither input_tokens nor output_tokens", line)
+    return found
+
+
+def _repeats(found: _Line, held: _Line) -> bool:
+    """Whether a line says of its call all that the one before it in the file said, and perhaps more."""
+    after, before = found.message, held.message
+    return (
+        after is not None
+        and before is not None
+        and after.id == before.id
+        and found.request_id == held.request_id
+        and found.session_id == held.session_id
+        and found.cwd == held.cwd
+        and found.type == held.type
+        and found.is_sidechain == held.is_sidechain
+        and found.forked_from == held.forked_from
+        and (found.timestamp or "") >= (held.timestamp or "")
+        and len(after.id or "") >= _UNIQUE_ID_LENGTH
+        and _output(after) >= _output(before)
+    )
+
+
+def _output(message: _Message) -> int:
+    return (message.usage.output_tokens or 0) if message.usage else 0
+
+
+def _record(found: _Line, position_id: int, offset: int, file_agent: str | None) -> Record:
+    message = found.message
+    if message is None or message.usage is None:
+        raise ValueError("a line without usage is no sighting")
+    rank = RANK_NESTED if found.type == "progress" else RANK_SIDECHAIN if found.is_sidechain else RANK_OWN
+    is_agent = rank != RANK_OWN or found.agent_id is not None
+    reported = bytes(found.cost).decode() if found.cost else None
     return Record(
-        _identity(message.id, parsed),
+        _identity(message.id, found),
         rank,
         _usage(message.usage),
         position_id,
         offset,
-        parse_ns(parsed.timestamp) if parsed.timestamp else None,
+        parse_ns(found.timestamp) if found.timestamp else None,
         message.model,
-        parsed.session_id,
-        parsed.cwd,
-        (parsed.attribution_agent or file_agent or UNNAMED_AGENT) if is_agent else None,
-        parsed.agent_id,
+        found.session_id,
+        found.cwd,
+        (found.attribution_agent or file_agent or UNNAMED_AGENT) if is_agent else None,
+        found.agent_id,
         rank != RANK_OWN,
-        parsed.forked_from is not None,
-        bool(parsed.is_api_error_message),
-        parsed.request_id,
-        parsed.entrypoint,
-        parsed.version,
-        parsed.git_branch,
+        found.forked_from is not None,
+        bool(found.is_api_error_message),
+        found.request_id,
+        found.entrypoint,
+        found.version,
+        found.git_branch,
         reported,
         _nusd(reported) if reported else None,
     )
@@ -147,7 +215,7 @@ def parse(line: bytes, position_id: int = 0, offset: int = 0, file_agent: str | 
 
 def _identity(message_id: str | None, line: _Line) -> str:
     """What makes two sightings one call (DESIGN §3). Only a `msg_…` id of full length is unique by itself."""
-    if message_id and message_id.startswith("msg_") and len(message_id) >= 24:
+    if message_id and message_id.startswith("msg_") and len(message_id) >= _UNIQUE_ID_LENGTH:
         return message_id
     parts: tuple[str | None, ...]
     if line.request_id:
@@ -168,6 +236,7 @@ def _nested(line: _Line) -> _Line | None:
     nested = progress.message
     if progress.type != "agent_progress" or nested is None or nested.type != "assistant":
         return None
+    nested.type = line.type
     nested.session_id = line.session_id
     nested.cwd = nested.cwd or line.cwd
     nested.version = nested.version or line.version
@@ -181,8 +250,6 @@ def _nested(line: _Line) -> _Line | None:
 
 def _usage(usage: _Usage) -> Usage:
     """Our token kinds. What exceeds the split of cache writes, or has none, is a 5-minute write."""
-    if usage.input_tokens is None and usage.output_tokens is None:
-        raise Rejected("usage has neither input_tokens nor output_tokens")
     write_5m, write_1h = _cache_writes(usage.cache_creation, usage.cache_creation_input_tokens)
     tools = usage.server_tool_use
     return Usage(

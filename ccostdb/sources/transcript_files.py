@@ -17,9 +17,9 @@ from pathlib import Path
 
 from ccostdb.errors import Rejected
 from ccostdb.model import Position, Record, Reject
-from ccostdb.sources.claude_code import MARKER, parse
+from ccostdb.sources.claude_code import MARKER, parse, sightings
 
-BLOCK_BYTES = 256 * 1024  # fits the processor's cache: larger blocks are slower to search
+BLOCK_BYTES = 64 * 1024  # fits the processor's cache: larger blocks are slower to search
 MAX_LINE_BYTES = 64 * 1024 * 1024
 HEAD_BYTES = 1024
 RECORDS_A_PART = 10_000
@@ -123,21 +123,19 @@ class Shelf:
         position = self._place(descriptor, file)
         agent = side_car_agent(file.path)
         reader = LineReader(descriptor, position.offset_bytes or 0)
-        for offset, line in reader.lines():
+
+        def reject(offset: int, why: Rejected) -> None:
+            self._part.rejects.append(Reject(now_ns, why.reason, why.excerpt, f"{file.path}:{offset}"))
+
+        for record in sightings(reader.lines(), position.position_id, agent, reject):
+            self._part.records.append(record)
             if len(self._part.records) >= 2 * RECORDS_A_PART:
                 # Not all of the file is read: without a size it counts as changed, should we stop here.
-                so_far = replace(position, offset_bytes=offset, size_bytes=None)
-                self._part.positions.append(so_far)
+                self._part.positions.append(replace(position, offset_bytes=record.offset, size_bytes=None))
                 yield self._cut()
-            try:
-                record = _parse_line(line, position.position_id, offset, agent)
-                if record is not None:
-                    self._part.records.append(record)
-            except Rejected as error:
-                place = f"{file.path}:{offset}"
-                self._part.rejects.append(Reject(now_ns, error.reason, error.excerpt, place))
-        if reader.tail and (record := _whole_tail(reader.tail, position.position_id, reader.offset, agent)):
-            self._part.records.append(record)
+        last = _whole_tail(reader.tail, position.position_id, reader.offset, agent) if reader.tail else None
+        if last is not None:
+            self._part.records.append(last)
         position.offset_bytes = reader.offset
         self._part.lines += reader.line_count
         self._part.positions.append(replace(position))
@@ -226,12 +224,6 @@ class LineReader:
                 pieces.append(block[start:])
                 held_bytes = len(block) - start
         self.tail = b"".join(pieces)
-
-
-def _parse_line(line: bytes | None, position_id: int, offset: int, agent: str | None) -> Record | None:
-    if line is None:
-        raise Rejected(f"the line is longer than {MAX_LINE_BYTES} bytes")
-    return None if line.isspace() else parse(line, position_id, offset, agent)
 
 
 def _looks_whole(line: bytes) -> bool:
