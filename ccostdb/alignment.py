@@ -1,6 +1,8 @@
 """Which events of a window are new: the last window is found in it, and the counter decides what repeats.
 
-Pure. WINDOWS.md has the model and the proofs. A choice is a number k: the newest k events are new.
+Pure. Within one boot the server appends to a sequence and shows its last 20 events beside a counter of some of them.
+A choice is a number k: the newest k events are new. Windows alone cannot tell 20 equal events from 20 equal events and
+one more; with the counter, and at most 20 new events a frame, only the true k fits both.
 """
 
 from __future__ import annotations

@@ -214,7 +214,7 @@ def _record(found: _Line, position_id: int, offset: int, file_agent: str | None)
 
 
 def _identity(message_id: str | None, line: _Line) -> str:
-    """What makes two sightings one call (DESIGN §3). Only a `msg_…` id of full length is unique by itself."""
+    """What makes two sightings one call. Only a `msg_…` id of full length is unique by itself."""
     if message_id and message_id.startswith("msg_") and len(message_id) >= _UNIQUE_ID_LENGTH:
         return message_id
     parts: tuple[str | None, ...]
