@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from datetime import UTC, datetime
 from typing import Any
@@ -50,7 +49,7 @@ def explain(con: sqlite3.Connection, call_id: str) -> Table:
 
     Raises BadArgument for an id that the ledger does not have.
     """
-    cursor = con.execute(sql("store/stored_calls.sql"), (json.dumps([call_id]),))
+    cursor = con.execute(sql("store/stored_calls.sql"), (call_id,))
     row = cursor.fetchone()
     if row is None:
         raise BadArgument(f"There is no call {call_id[:80]!r}.", "See their ids: ccostdb export calls")

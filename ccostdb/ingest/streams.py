@@ -51,6 +51,7 @@ async def ingest_cco(
         counters=await _last_counters(store, source_id),
         pace=Pace(settings.stream_reopen_s),
         longest_s=settings.stream_reopen_s,
+        is_following=not once,
     )
     outcome, began_s = one.outcome, time.monotonic()
     try:
@@ -97,6 +98,7 @@ class _Pass:
     counters: _Counters | None
     pace: Pace
     longest_s: float
+    is_following: bool
     outcome: Outcome = field(default_factory=lambda: Outcome(NAME))
     has_snapshot: bool = False
     openings: int = 0
@@ -143,7 +145,7 @@ class _Pass:
 
     def _lose(self, lost: Disconnected) -> None:
         """The connection is gone. Each reason is said once; the run always has the last one."""
-        if lost.reason not in self.said:
+        if self.is_following and lost.reason not in self.said:
             log.warning("%s: %s", NAME, lost.reason)
             self.said.add(lost.reason)
         self.outcome.error = lost.reason
