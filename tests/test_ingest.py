@@ -1,0 +1,168 @@
+"""A whole `ingest`: which sources it finds, how it follows them, and that a kill at any moment costs nothing."""
+
+import json
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from cco_emulator import Emulator
+from commands import ccostdb, environment, objects, run
+from transcripts import empty_ledger, line, text_of, write
+
+TREE = Path(__file__).parent / "data" / "claude-code"
+WAIT_S = 20
+
+
+@contextmanager
+def following(*words: str) -> Iterator[subprocess.Popen[str]]:
+    """`ccostdb ingest …` in a process of its own, ended by SIGTERM, as a service manager would."""
+    command = [sys.executable, "-m", "ccostdb", "ingest", *words]
+    with subprocess.Popen(
+        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=WAIT_S)
+    assert process.returncode == 0
+
+
+def count(path: Path, query: str = "select count(*) from call") -> int:
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as con:
+            return int(con.execute(query).fetchone()[0])
+    except sqlite3.OperationalError:  # not made yet
+        return 0
+
+
+def wait_for(number: int, path: Path, query: str = "select count(*) from call") -> None:
+    until_s = time.monotonic() + WAIT_S
+    while count(path, query) < number:
+        assert time.monotonic() < until_s, f"{count(path, query)} of {number}"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def db(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A ledger of its own, where the environment says."""
+    shutil.copy(empty_ledger(), home / "ledger.db")
+    monkeypatch.setenv("CCOSTDB_DB", str(home / "ledger.db"))
+    return home / "ledger.db"
+
+
+def test_a_bare_ingest_records_every_source_that_it_finds(home, db):
+    write(home / ".claude" / "projects" / "-w" / "s.jsonl", line())
+    with Emulator() as emulator:
+        emulator.call(cost=0.25)
+        (home / ".cco").mkdir()
+        (home / ".cco" / "daemon.pid").write_text(json.dumps({"pid": 1, "port": int(emulator.url.rsplit(":", 1)[1])}))
+        result = ccostdb("ingest", "--once")
+    assert result.exit_code == 0, result.output
+    assert [text.split(",")[0] for text in result.stdout.splitlines()] == ["claude-code: ok", "cco: ok"]
+    sources = {row["source"]: row for row in objects(ccostdb("report", "sources", "--json"))}
+    assert {name: (row["calls"], row["counted"]) for name, row in sources.items()} == {
+        "claude-code": (1, 1),
+        "cco": (1, 0),
+    }
+
+
+def test_a_bare_ingest_without_any_source_says_so_and_is_no_error(home, db):
+    result = ccostdb("ingest", "--once")
+    assert (result.exit_code, result.stdout) == (0, "claude-code: not found\ncco: not found\n")
+    assert "ccostdb demo" in result.stderr
+
+
+def test_lines_are_followed_as_they_are_written_and_files_as_they_appear(home, db):
+    path = write(home / "p" / "a.jsonl", line())
+    with following("claude-code", str(home / "p")):
+        wait_for(1, db)
+        with path.open("a") as file:
+            file.write(text_of(line("msg_01" + "B" * 24)))
+        wait_for(2, db)
+        write(home / "p" / "new" / "b.jsonl", line("msg_01" + "C" * 24))
+        wait_for(3, db)
+        assert objects(ccostdb("report", "--json"))[0]["calls"] == 3
+    assert objects(ccostdb("export", "source_health", "--format", "json"))[0]["outcome"] == "stopped"
+    assert ccostdb("rollup", "--verify").exit_code == 0
+
+
+def test_cco_is_followed_while_it_comes_goes_and_comes_again(home, db, monkeypatch):
+    monkeypatch.setenv("CCOSTDB_RECONNECT_MAX_S", "0.1")
+    with Emulator() as emulator:
+        emulator.call()
+        with following("cco", "--cco-url", emulator.url):
+            wait_for(1, db)
+            emulator.restart()
+            emulator.call()
+            wait_for(2, db)
+
+
+def test_both_sources_share_one_ledger(home, db):
+    write(home / ".claude" / "projects" / "-w" / "s.jsonl", line())
+    with Emulator() as emulator:
+        emulator.call()
+        with following("--cco-url", emulator.url):
+            wait_for(2, db)
+            emulator.call()
+            wait_for(3, db)
+
+
+def test_the_second_ingest_stands_aside_with_one_sentence(home, db):
+    write(home / "a.jsonl", line())
+    with following("claude-code", str(home / "a.jsonl")):
+        wait_for(1, db)
+        second = run("ingest", "claude-code", str(home / "a.jsonl"), "--once")
+        assert second.returncode == 1
+        assert second.stderr.startswith("Error: Another ccostdb process writes")
+        assert "Traceback" not in second.stderr
+
+
+def content(path: Path) -> list[tuple]:
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as con:
+        queries = (
+            "select * from calls order by call_id",
+            "select * from daily_costs",
+            "select source, reason from rejects",
+        )
+        return [row for query in queries for row in con.execute(query)]
+
+
+def test_a_kill_at_any_moment_costs_nothing(home, db, monkeypatch):
+    tree = home / "tree"
+    for number in range(6):  # enough files for the kills to fall in the middle
+        for path in TREE.rglob("*.jsonl"):
+            target = tree / str(number) / path.relative_to(TREE)
+            target.parent.mkdir(parents=True)
+            target.write_bytes(path.read_bytes().replace(b"msg_01", b"msg_%02d" % number))
+    words = ["ingest", "claude-code", str(tree), "--once"]
+    undisturbed = home / "whole.db"
+    assert run(*words, "--db", str(undisturbed)).returncode == 0
+    total, seen = count(undisturbed), []
+    small_parts = (
+        "import ccostdb.sources.transcript_files as t; t.RECORDS_A_PART = 5; from ccostdb.cli import main; main()"
+    )
+    with closing(sqlite3.connect(f"{db.as_uri()}?mode=ro", uri=True, isolation_level=None)) as reader:
+        reader.execute("begin")
+        assert reader.execute("select count(*) from call").fetchone() == (0,)  # its snapshot stands all the while
+        for _ in range(12):
+            order = [sys.executable, "-c", small_parts, *words]
+            with subprocess.Popen(order, env=environment(), stdout=subprocess.DEVNULL) as process:
+                before = count(db)
+                while process.poll() is None and count(db) == before:
+                    pass
+                process.kill()
+            seen.append(count(db))
+        assert reader.execute("select count(*) from call").fetchone() == (0,)
+    assert any(0 < number < total for number in seen), "no kill fell into the import"
+    assert seen == sorted(seen)
+    assert run(*words).returncode == 0
+    assert content(db) == content(undisturbed)
+    assert ccostdb("rollup", "--verify").exit_code == 0
