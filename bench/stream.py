@@ -49,7 +49,7 @@ async def record(db: Path) -> float:
     async with open_store(Settings(db=db, home_tz="UTC")) as store:
         source_id = await store.source_id("cco", "cco", "http://bench")
         run_id = await store.start_run(source_id, START_S * 10**9)
-        framer, window, position = SseFramer(), WindowState(), Position(0, "")
+        framer, window, position = SseFramer(), WindowState(), Position(store.new_position_id(), "")
         began_s = time.process_time()
         for chunk in chunks:
             for event in framer.feed(chunk):

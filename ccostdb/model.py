@@ -195,7 +195,7 @@ class Call(msgspec.Struct, gc=False):
 class Position:
     """How far one file, or one stream (name ''), has been read."""
 
-    position_id: int  # 0: not stored yet
+    position_id: int
     name: str
     device: int | None = None
     inode: int | None = None

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sized
 from contextlib import asynccontextmanager
 from dataclasses import fields
+from itertools import count
 from operator import attrgetter
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -48,21 +49,21 @@ async def open_store(settings: Settings) -> AsyncIterator[Store]:
         async with aiosqlite.connect(settings.db, isolation_level=None, timeout=30.0) as db:
             for pragma in WRITER_PRAGMAS:
                 await db.execute(pragma)
-            async with db.execute("select home_tz from ledger") as cursor:
-                row = await cursor.fetchone()
-            home_tz: str = row[0] if row else "UTC"
+            made = await db.execute("select home_tz, (select ifnull(max(position_id), 0) from position) from ledger")
+            home_tz, last_position_id = tuple(await made.fetchone() or ("UTC", 0))
             if settings.home_tz not in (None, home_tz):
                 home_tz = settings.home_tz or home_tz
                 await rollups.rezone(db, ZoneInfo(home_tz))
-            yield Store(db, ZoneInfo(home_tz), settings)
+            yield Store(db, ZoneInfo(home_tz), settings, last_position_id + 1)
 
 
 class Store:
     """An open ledger. Its caches hold only what is committed."""
 
-    def __init__(self, db: aiosqlite.Connection, home_tz: ZoneInfo, settings: Settings) -> None:
+    def __init__(self, db: aiosqlite.Connection, home_tz: ZoneInfo, settings: Settings, next_position_id: int) -> None:
         self.db = db
         self.home_tz = home_tz
+        self._position_ids = count(next_position_id)
         self._turn = asyncio.Lock()  # one transaction at a time, whichever source it is for
         self._settings = settings
         self._ids: dict[str, dict[Any, int]] = {name: {} for name in (*_INTERNED, "context")}
@@ -71,28 +72,31 @@ class Store:
     async def source_id(self, kind: str, name: str, address: str) -> int:
         """The id of a source, made when it is new."""
         counted = self._settings.cco_counted if kind == "cco" else None
-        await self.db.execute(
-            "insert into source (kind, name, address, counted_setting) values (?, ?, ?, ?) "
-            "on conflict (name, address) do update set counted_setting = excluded.counted_setting",
-            (kind, name, address, counted),
-        )
+        async with self._turn:
+            await self.db.execute(
+                "insert into source (kind, name, address, counted_setting) values (?, ?, ?, ?) "
+                "on conflict (name, address) do update set counted_setting = excluded.counted_setting",
+                (kind, name, address, counted),
+            )
         found = await self._row("select source_id from source where name = ? and address = ?", (name, address))
         return int(found[0])
 
     async def start_run(self, source_id: int, now_ns: int) -> int:
         """A new row of `run`."""
-        done = await self.db.execute(
-            "insert into run (source_id, started_ns, updated_ns, state) values (?, ?, ?, 'connecting')",
-            (source_id, now_ns, now_ns),
-        )
+        async with self._turn:
+            done = await self.db.execute(
+                "insert into run (source_id, started_ns, updated_ns, state) values (?, ?, ?, 'connecting')",
+                (source_id, now_ns, now_ns),
+            )
         return int(done.lastrowid or 0)
 
     async def finish_run(self, run_id: int, outcome: str, error: str | None, now_ns: int) -> None:
         """The run's outcome: ok, no_data, failed or stopped."""
-        await self.db.execute(
-            "update run set outcome = ?, error = ?, ended_ns = ?, updated_ns = ?, state = null where run_id = ?",
-            (outcome, error, now_ns, now_ns, run_id),
-        )
+        async with self._turn:
+            await self.db.execute(
+                "update run set outcome = ?, error = ?, ended_ns = ?, updated_ns = ?, state = null where run_id = ?",
+                (outcome, error, now_ns, now_ns, run_id),
+            )
 
     async def positions(self, source_id: int) -> list[Position]:
         """Every position of a source, in the order of their ids."""
@@ -106,9 +110,9 @@ class Store:
         found = [each for each in await self.positions(source_id) if each.name == name and each.is_current]
         return found[-1] if found else None
 
-    async def next_position_id(self) -> int:
-        """An id that no position has yet. One process writes, so it stays free."""
-        return int((await self._row("select ifnull(max(position_id), 0) + 1 from position"))[0])
+    def new_position_id(self) -> int:
+        """An id that no position has, and none will be given again: one process writes."""
+        return next(self._position_ids)
 
     async def stored_calls(self, call_ids: Iterable[str]) -> dict[str, Call]:
         """The calls that the ledger has of these."""
@@ -222,10 +226,6 @@ class Store:
         if batch.positions:
             rows = [(batch.source_id, *_position_of(each)) for each in batch.positions]
             await self.db.executemany(sql("store/put_position.sql"), rows)
-        for each in batch.positions:
-            if each.position_id == 0:
-                found = await self._row("select last_insert_rowid()")
-                each.position_id = int(found[0])
 
     async def _add_progress(self, batch: Batch) -> None:
         rows = len(batch.calls) + len(batch.activities)

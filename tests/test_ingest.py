@@ -1,6 +1,7 @@
 """A whole `ingest`: which sources it finds, how it follows them, and that a kill at any moment costs nothing."""
 
 import json
+import random
 import shutil
 import signal
 import sqlite3
@@ -166,3 +167,18 @@ def test_a_kill_at_any_moment_costs_nothing(home, db, monkeypatch):
     assert run(*words).returncode == 0
     assert content(db) == content(undisturbed)
     assert ccostdb("rollup", "--verify").exit_code == 0
+
+
+def test_two_sources_of_one_ledger_never_take_each_others_place(home, db):
+    folder = home / ".claude" / "projects" / "-w"
+    write(folder / "a.jsonl", line())
+    with Emulator() as emulator:
+        emulator.some(15, random.Random(1))
+        assert ccostdb("ingest", "--once", "--cco-url", emulator.url).exit_code == 0
+        write(folder / "b.jsonl", line(session="session-2"))  # a copy: its origin is compared by both files' age
+        emulator.some(10, random.Random(2))
+        assert ccostdb("ingest", "--once", "--cco-url", emulator.url).exit_code == 0
+        assert count(db, "select count(*) from activity") == 25
+        assert count(db, "select count(*) from call") == emulator.calls + 1
+    assert count(db, "select count(*) from gap") == 0
+    assert count(db, "select count(distinct source_id) from position") == 2

@@ -41,11 +41,10 @@ def test_a_batch_is_appended_whole(tmp_path):
             snapshot=Snapshot(NOON_NS, NOON_NS, 3, 1, "0.5", 500_000_000, (event,)),
             gaps=[Gap(1, "overflow", None, NOON_NS, 2, 7, NOON_NS)],
             rejects=[Reject(NOON_NS, "why", "what", "f:0"), Reject(NOON_NS, "why", "what", "f:0")],
-            positions=[Position(0, "", state="{}")],
+            positions=[Position(store.new_position_id(), "", state="{}")],
             frames=3,
         )
         await store.append(batch)
-        assert batch.positions[0].position_id != 0
         await store.append(Batch(source_id, run_id, NOON_NS, positions=[batch.positions[0]], frames=1))
 
     with_store(settings, body)

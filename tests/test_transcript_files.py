@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -158,7 +159,7 @@ def test_a_link_that_takes_a_files_place_after_it_was_listed_is_not_followed(tmp
     (listed,) = find_files([home])
     path.unlink()
     path.symlink_to(write(tmp_path / "secret.jsonl", line(B)))
-    shelf = transcript_files.Shelf([], 1)
+    shelf = transcript_files.Shelf([], count(1).__next__)
     assert list(shelf.read_new([listed], 0)) == []
 
 
@@ -233,10 +234,10 @@ def test_a_stop_in_the_middle_of_a_file_loses_nothing(tmp_path, home, monkeypatc
     many = [line(f"msg_01{number:024d}") for number in range(50)]
     write(home / "a.jsonl", *many)
     monkeypatch.setattr(transcript_files, "RECORDS_A_PART", 5)
-    shelf = transcript_files.Shelf([], 1)
+    shelf = transcript_files.Shelf([], count(1).__next__)
     parts = shelf.read_new(find_files([home]), 0)
     first = next(parts)
-    second = transcript_files.Shelf([replace(each) for each in first.positions], 2)
+    second = transcript_files.Shelf([replace(each) for each in first.positions], count(2).__next__)
     files = second.changed(find_files([home]))
     rest = [record.key for part in second.read_new(files, 0) for record in part.records]
     read = [record.key for record in first.records] + rest

@@ -33,7 +33,7 @@ async def ingest_claude_code(
     """Records what is new in the transcripts; unless `once`, goes on as they grow until `stop`."""
     source_id = await store.source_id(NAME, NAME, "files")
     run_id = await store.start_run(source_id, time.time_ns())
-    shelf = Shelf(await store.positions(source_id), await store.next_position_id())
+    shelf = Shelf(await store.positions(source_id), store.new_position_id)
     one = _Pass(store, source_id, run_id, shelf, await store.price_book(), Outcome(NAME), on_progress)
     began = time.monotonic()
     try:

@@ -42,7 +42,7 @@ async def ingest_cco(
     """
     source_id = await store.source_id(NAME, NAME, server_address(settings.cco_url))
     run_id = await store.start_run(source_id, time.time_ns())
-    position = await store.position(source_id, "") or Position(0, "")
+    position = await store.position(source_id, "") or Position(store.new_position_id(), "")
     one = _Pass(
         store=store,
         batch=Batch(source_id, run_id, time.time_ns()),

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -85,11 +85,11 @@ def _keep(found: dict[tuple[int, int], FoundFile], path: str, status: os.stat_re
 class Shelf:
     """The files of one source as the ledger knows them. Kept in step with the disk by `read_new`."""
 
-    def __init__(self, positions: Iterable[Position], next_id: int) -> None:
+    def __init__(self, positions: Iterable[Position], new_id: Callable[[], int]) -> None:
         self.ages: dict[int, int] = {}  # position id → mtime when first seen
         self._by_inode: dict[tuple[int | None, int | None], Position] = {}
         self._by_path: dict[str, Position] = {}
-        self._next_id = next_id
+        self._new_id = new_id
         self._part = Part()
         for position in positions:
             self.ages[position.position_id] = position.first_mtime_ns or 0
@@ -161,9 +161,8 @@ class Shelf:
             self._part.positions.append(replace(known, is_current=False))
             known = None
         if known is None:
-            known = Position(self._next_id, file.path, offset_bytes=0, first_mtime_ns=file.mtime_ns)
-            self.ages[self._next_id] = file.mtime_ns
-            self._next_id += 1
+            known = Position(self._new_id(), file.path, offset_bytes=0, first_mtime_ns=file.mtime_ns)
+            self.ages[known.position_id] = file.mtime_ns
         elif known.inode != file.inode or file.size_bytes < (known.offset_bytes or 0):
             known.offset_bytes = 0  # the same start, but rewritten or cut: what follows may differ
         head = os.pread(descriptor, HEAD_BYTES, 0)
