@@ -47,8 +47,8 @@ async def record(db: Path) -> float:
     """The CPU seconds that all frames take, each in a transaction of its own, as it is when they come live."""
     chunks = list(stream())
     async with open_store(Settings(db=db, home_tz="UTC")) as store:
-        source_id = await store.source_id("cco", "cco", "http://bench")
-        run_id = await store.start_run(source_id, START_S * 10**9)
+        source_id = await store.source_id("cco", "http://bench")
+        run_id = await store.start_run(source_id, START_S * 10**9, "connected")
         framer, window, position = SseFramer(), WindowState(), Position(store.new_position_id(), "")
         began_s = time.process_time()
         for chunk in chunks:

@@ -123,6 +123,7 @@ class Reject:
     reason: str
     excerpt: str | None = None
     place: str | None = None
+    times: int = 1
 
 
 @dataclass(frozen=True, slots=True)

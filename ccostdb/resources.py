@@ -14,6 +14,7 @@ def sql_dir() -> Path:
     return packed if packed.is_dir() else package.parent / "sql"
 
 
+@cache
 def sql(name: str) -> str:
     """The text of one file of `sql/`, such as `views/calls.sql`."""
     return (sql_dir() / name).read_text(encoding="utf-8")

@@ -25,6 +25,8 @@ _DIRTY_BUCKETS = "select bucket_s from dirty_bucket where bucket_s <= :last"
 _DIRTY_DAYS = f"select distinct day from calendar where bucket_s in ({_DIRTY_BUCKETS})"
 _ALL_BUCKETS = "select bucket_s from calendar"
 _ALL_DAYS = "select distinct day from calendar"
+# What the calendar must hold: the quarter hours of calls, and those that it was given for calls to come.
+_NAMED_BUCKETS = f"{_ALL_BUCKETS} union select occurred_ns / 900000000000 * 900 from call"
 
 # What a rollup does not claim, since the views do not read it there.
 _UNCLAIMED = {
@@ -100,7 +102,7 @@ def verify(con: sqlite3.Connection) -> list[Difference]:
     try:
         zone = ZoneInfo(con.execute("select home_tz from ledger").fetchone()[0])
         stored: set[Row] = {tuple(row) for row in con.execute("select * from calendar")}
-        right: set[Row] = {calendar_row(row[0], zone) for row in con.execute("select bucket_s from calendar")}
+        right: set[Row] = {calendar_row(row[0], zone) for row in con.execute(_NAMED_BUCKETS)}
         found = _differences("calendar", stored - right, right - stored)
         for table, todo in (("rollup_quarter_hour", _ALL_BUCKETS), ("rollup_day", _ALL_DAYS)):
             _make_temporary(con, table)
@@ -176,7 +178,7 @@ def _midnight_s(day: str, days_later: int) -> int:
 
 async def _name_quarter_hours(db: aiosqlite.Connection, zone: ZoneInfo) -> None:
     """Rewrite the calendar for a zone."""
-    buckets = await db.execute_fetchall("select bucket_s from calendar")
+    buckets = await db.execute_fetchall(_NAMED_BUCKETS)
     rows = [calendar_row(bucket[0], zone) for bucket in buckets]
     await db.executemany("replace into calendar values (?, ?, ?, ?, ?)", rows)
 

@@ -69,24 +69,20 @@ class Store:
         self._ids: dict[str, dict[Any, int]] = {name: {} for name in (*_INTERNED, "context")}
         self._buckets: set[int] = set()
 
-    async def source_id(self, kind: str, name: str, address: str) -> int:
-        """The id of a source, made when it is new."""
+    async def source_id(self, kind: str, address: str) -> int:
+        """The id of a source, made when it is new. The first of a kind bears its name, a further one its address too."""
         counted = self._settings.cco_counted if kind == "cco" else None
         async with self._turn:
-            await self.db.execute(
-                "insert into source (kind, name, address, counted_setting) values (?, ?, ?, ?) "
-                "on conflict (name, address) do update set counted_setting = excluded.counted_setting",
-                (kind, name, address, counted),
-            )
-        found = await self._row("select source_id from source where name = ? and address = ?", (name, address))
+            await self.db.execute(sql("store/put_source.sql"), (kind, address, counted))
+        found = await self._row("select source_id from source where kind = ? and address = ?", (kind, address))
         return int(found[0])
 
-    async def start_run(self, source_id: int, now_ns: int) -> int:
+    async def start_run(self, source_id: int, now_ns: int, state: str) -> int:
         """A new row of `run`."""
         async with self._turn:
             done = await self.db.execute(
-                "insert into run (source_id, started_ns, updated_ns, state) values (?, ?, ?, 'connecting')",
-                (source_id, now_ns, now_ns),
+                "insert into run (source_id, started_ns, updated_ns, state) values (?, ?, ?, ?)",
+                (source_id, now_ns, now_ns, state),
             )
         return int(done.lastrowid or 0)
 
@@ -218,9 +214,8 @@ class Store:
         for gap in batch.gaps:
             row = (source_id, gap.epoch, gap.kind, gap.from_ns, gap.to_ns, gap.calls, gap.cost_nusd, gap.detected_ns)
             await self.db.execute(sql("store/add_gap.sql"), row)
-        for reject in batch.rejects:
-            rejected = (source_id, reject.at_ns, reject.place, reject.reason, reject.excerpt)
-            await self.db.execute(sql("store/add_rejected.sql"), rejected)
+        rejects = [(source_id, each.at_ns, each.place, each.reason, each.excerpt, each.times) for each in batch.rejects]
+        await self.db.executemany(sql("store/add_rejected.sql"), rejects)
 
     async def _add_positions(self, batch: Batch) -> None:
         if batch.positions:
@@ -229,8 +224,9 @@ class Store:
 
     async def _add_progress(self, batch: Batch) -> None:
         rows = len(batch.calls) + len(batch.activities)
+        rejected = sum(each.times for each in batch.rejects)
         progress = (
-            *(batch.now_ns, batch.state, batch.connections, batch.frames, batch.events, rows, len(batch.rejects)),
+            *(batch.now_ns, batch.state, batch.connections, batch.frames, batch.events, rows, rejected),
             *(batch.saturation, batch.last_event_ns, batch.run_id, batch.error),
         )
         await self.db.execute(sql("store/add_progress.sql"), progress)

@@ -28,7 +28,7 @@ def make_ledger(path: Path, home_tz: str = "UTC") -> sqlite3.Connection:
 def add_source(con: sqlite3.Connection, kind: str, name: str | None = None, counted: bool | None = None) -> int:
     """A source that has calls; returns its id."""
     con.execute(
-        "insert into source (kind, name, address, counted_setting, has_calls) values (?, ?, '', ?, 1)",
+        "insert into source (kind, name, address, counted_setting, has_calls) values (?1, ?2, ?2, ?3, 1)",
         (kind, name or kind, counted),
     )
     return int(con.execute("select last_insert_rowid()").fetchone()[0])

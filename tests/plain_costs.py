@@ -126,7 +126,8 @@ def _by_session(calls: list[Call]) -> Iterator[Row]:
 def _savings(calls: list[Call]) -> Iterator[Row]:
     rates: dict[Row, float | None] = {}
     for key, group in _groups(calls, "source", "model"):
-        paid = [call for call in group if not call["is_response_cache_hit"] and call["cost"] is not None]
+        paid = [call for call in group if not call["is_response_cache_hit"] and call["total_tokens"] is not None]
+        paid = [call for call in paid if call["cost"] is not None]
         cost, tokens = _sum(call["cost"] for call in paid), _sum(call["total_tokens"] for call in paid)
         rates[key] = cost / tokens if cost is not None and tokens else None
     for key, group in _groups(calls, "month", "source", "counted", "model"):

@@ -21,8 +21,8 @@ def call(call_id: str = "a", **words: object) -> Call:
 def with_store(settings: Settings, body: Callable[[Store, int, int], Awaitable[None]]) -> None:
     async def run() -> None:
         async with open_store(settings) as store:
-            source_id = await store.source_id("cco", "cco", "http://x")
-            await body(store, source_id, await store.start_run(source_id, NOON_NS))
+            source_id = await store.source_id("cco", "http://x")
+            await body(store, source_id, await store.start_run(source_id, NOON_NS, "reading"))
 
     asyncio.run(run())
 
@@ -113,3 +113,30 @@ def test_another_home_zone_renames_the_days_of_the_ledger(tmp_path):
 
     with_store(Settings(db=settings.db, home_tz="Pacific/Kiritimati"), look)
     assert rows(settings, "select day from daily_costs") == [{"day": "2026-08-13"}]
+
+
+def test_what_a_stream_is_refused_again_is_counted_and_a_files_place_is_kept_once(tmp_path):
+    settings = settings_for(tmp_path)
+
+    async def body(store: Store, source_id: int, run_id: int) -> None:
+        alike = [Reject(NOON_NS, "why", "what"), Reject(NOON_NS, "why", "what", times=3), Reject(NOON_NS, "why", None)]
+        placed = [Reject(NOON_NS, "why", "what", "f:0"), Reject(NOON_NS, "why", "what", "f:9")]
+        for _ in range(2):
+            await store.append(Batch(source_id, run_id, NOON_NS, rejects=[*alike, *placed]))
+
+    with_store(settings, body)
+    found = {(row["place"], row["excerpt"]): row["times"] for row in rows(settings, "select * from rejected")}
+    assert found == {(None, "what"): 8, (None, None): 2, ("f:0", "what"): 1, ("f:9", "what"): 1}
+    assert rows(settings, "select rejected from source_health") == [{"rejected": 14}]
+
+
+def test_a_second_address_of_a_kind_has_a_name_of_its_own_and_keeps_it(tmp_path):
+    settings = settings_for(tmp_path)
+
+    async def body(store: Store, source_id: int, run_id: int) -> None:
+        other = await store.source_id("cco", "http://localhost:3000")
+        assert source_id != other == await store.source_id("cco", "http://localhost:3000")
+        assert source_id == await store.source_id("cco", "http://x")
+
+    with_store(settings, body)
+    assert [row["name"] for row in rows(settings, "select name from source")] == ["cco", "cco localhost:3000"]

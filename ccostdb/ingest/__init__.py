@@ -59,7 +59,8 @@ class _Ingest:
             keeper.cancel()
             with suppress(asyncio.CancelledError):
                 await keeper
-            await store.refresh()
+            if not self._stop.is_set():
+                await store.refresh()
         for result in results:
             if isinstance(result, BaseException):
                 raise result

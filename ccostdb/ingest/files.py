@@ -31,8 +31,8 @@ async def ingest_claude_code(
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Outcome:
     """Records what is new in the transcripts; unless `once`, goes on as they grow until `stop`."""
-    source_id = await store.source_id(NAME, NAME, "files")
-    run_id = await store.start_run(source_id, time.time_ns())
+    source_id = await store.source_id(NAME, "files")
+    run_id = await store.start_run(source_id, time.time_ns(), "reading")
     shelf = Shelf(await store.positions(source_id), store.new_position_id)
     one = _Pass(store, source_id, run_id, shelf, await store.price_book(), Outcome(NAME), on_progress)
     began = time.monotonic()
@@ -88,7 +88,8 @@ class _Pass:
                 done_bytes += part.bytes_done
                 if self.on_progress:
                     self.on_progress(Progress(NAME, done_bytes, total_bytes))
-            await self.store.refresh()
+            if not stop.is_set():  # views are right all the same, and whoever stops us waits
+                await self.store.refresh()
 
     async def _append(self, part: Part) -> None:
         now_ns = time.time_ns()

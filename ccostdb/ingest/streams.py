@@ -40,8 +40,8 @@ async def ingest_cco(
 
     A server that does not answer is tried again; with `once` it is not, and the outcome is `failed`.
     """
-    source_id = await store.source_id(NAME, NAME, server_address(settings.cco_url))
-    run_id = await store.start_run(source_id, time.time_ns())
+    source_id = await store.source_id(NAME, server_address(settings.cco_url))
+    run_id = await store.start_run(source_id, time.time_ns(), "connecting")
     position = await store.position(source_id, "") or Position(store.new_position_id(), "")
     one = _Pass(
         store=store,

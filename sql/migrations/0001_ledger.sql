@@ -20,7 +20,7 @@ create table source (
     address          text    not null,  -- a URL; 'files' for transcripts
     counted_setting  integer,           -- NULL: by rule (view source_counted)
     has_calls        integer not null default 0,
-    unique (name, address)
+    unique (kind, address)
 ) strict;
 
 -- One source in one process. Updated with its commits.
@@ -207,12 +207,13 @@ create table rejected (
     rejected_id  integer primary key,
     source_id    integer not null references source,
     at_ns        integer not null,
-    place        text,               -- file:offset; NULL for a stream
+    place        text,               -- file:offset, once each; NULL for a stream, where what is alike is one row
     reason       text not null,
     excerpt      text,               -- bounded; NULL: nothing that may be kept
     times        integer not null default 1
 ) strict;
 create unique index rejected_once on rejected (source_id, place) where place is not null;
+create unique index rejected_alike on rejected (source_id, reason, ifnull(excerpt, '')) where place is null;
 
 -- A dated rate. Rates of one ordinal are one entry: a model of genai-prices, or one [[price]]. The first entry of
 -- genai-prices that matches a model's name is its base; overlay and user entries lie over it, the later the stronger.
@@ -263,6 +264,7 @@ create table rollup_quarter_hour (
     uncomputed_calls          integer not null,
     response_cache_hit_tokens integer,
     paid_tokens               integer,
+    paid_cost_nusd            integer,
     latency_ms_sum            integer,
     latency_ms_count          integer not null,
     latency_ms_max            integer,
@@ -299,6 +301,7 @@ create table rollup_day (
     uncomputed_calls          integer not null,
     response_cache_hit_tokens integer,
     paid_tokens               integer,
+    paid_cost_nusd            integer,
     latency_ms_sum            integer,
     latency_ms_count          integer not null,
     latency_ms_max            integer,
@@ -306,13 +309,3 @@ create table rollup_day (
     last_ns                   integer not null,
     primary key (day, source_id, model_id, project_id, agent_id, session_id)
 ) strict, without rowid;
-
--- A scheduled job.
-create table job_run (
-    job_run_id  integer primary key,
-    job         text    not null,
-    started_ns  integer not null,
-    ended_ns    integer,            -- NULL: running, or killed
-    outcome     text,               -- ok, failed; NULL: running, or killed
-    detail      text                -- NULL: nothing to say
-) strict;

@@ -23,6 +23,7 @@ count(*) filter (where reported_nusd is null) as unreported_calls
 count(*) filter (where computed_nusd is null) as uncomputed_calls
 sum(total_tokens) filter (where is_response_cache_hit) as response_cache_hit_tokens
 sum(total_tokens) filter (where not is_response_cache_hit and ifnull(reported_nusd, computed_nusd) is not null) as paid_tokens
+sum(ifnull(reported_nusd, computed_nusd)) filter (where not is_response_cache_hit and total_tokens is not null) as paid_cost_nusd
 sum(latency_ms) as latency_ms_sum
 count(latency_ms) as latency_ms_count
 max(latency_ms) as latency_ms_max

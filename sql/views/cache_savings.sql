@@ -12,7 +12,7 @@ with by_month as (
     group by substr(day, 1, 7), source_id, model_id
 ),
 paid as (
-    select source_id, model_id, 1.0 * sum(cost_nusd) / sum(paid_tokens) as nusd_per_token
+    select source_id, model_id, 1.0 * sum(paid_cost_nusd) / sum(paid_tokens) as nusd_per_token
     from by_month
     group by source_id, model_id
 )
