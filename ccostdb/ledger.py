@@ -119,7 +119,7 @@ def _claim(record: Record) -> _Claim:
         record.model,
         record.agent,
         record.agent_instance,
-        record.is_sidechain,
+        int(record.is_sidechain),  # as it comes back from the ledger, or equal claims would differ
         "error" if record.is_error else None,
         record.request_id,
         record.entrypoint,

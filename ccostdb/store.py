@@ -196,13 +196,14 @@ class Store:
                 known.update({name: number async for name, number in cursor})
 
     async def _intern_contexts(self, contexts: set[tuple[str | None, ...]]) -> None:
-        known = self._ids["context"]
-        new = [each for each in contexts if each not in known and any(word is not None for word in each)]
-        if new:
-            names = ", ".join(_CONTEXT)
-            await self.db.executemany(f"insert or ignore into context ({names}) values (?, ?, ?, ?, ?, ?)", new)
-            async with self.db.execute(f"select {names}, context_id from context") as cursor:
-                known.update({tuple(row[:-1]): row[-1] async for row in cursor})
+        """Learns the ids of combinations, which are added where they are new. NULL and '' are not the same."""
+        known, names = self._ids["context"], ", ".join(_CONTEXT)
+        if contexts - known.keys():
+            all_known = f"select {names}, context_id from context"
+            known.update({tuple(row[:-1]): row[-1] for row in await self.db.execute_fetchall(all_known)})
+            new = [each for each in contexts if each not in known and any(word is not None for word in each)]
+            await self.db.executemany(f"insert into context ({names}) values (?, ?, ?, ?, ?, ?)", new)
+            known.update({tuple(row[:-1]): row[-1] for row in await self.db.execute_fetchall(all_known)})
 
     async def _add_events(self, batch: Batch) -> None:
         source_id = batch.source_id

@@ -140,3 +140,21 @@ def test_a_second_address_of_a_kind_has_a_name_of_its_own_and_keeps_it(tmp_path)
 
     with_store(settings, body)
     assert [row["name"] for row in rows(settings, "select name from source")] == ["cco", "cco localhost:3000"]
+
+
+def test_an_empty_word_and_none_are_two_circumstances(tmp_path):
+    settings = settings_for(tmp_path)
+    calls = [call("a", inference_geo=""), call("b", speed="fast"), call("c", speed="fast", inference_geo="")]
+
+    async def body(store: Store, source_id: int, run_id: int) -> None:
+        await store.append(Batch(source_id, run_id, NOON_NS, calls=calls[:1]))
+        await store.append(Batch(source_id, run_id, NOON_NS, calls=[*calls, call("d")]))
+        stored = await store.stored_calls("abcd")
+        assert [(each.speed, each.inference_geo) for each in stored.values()] == [
+            (None, ""),
+            ("fast", None),
+            ("fast", ""),
+            (None, None),
+        ]
+
+    with_store(settings, body)

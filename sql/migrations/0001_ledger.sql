@@ -77,9 +77,6 @@ create table context (
     version        text,
     git_branch     text
 ) strict;
-create unique index context_once on context (
-    ifnull(speed, ''), ifnull(service_tier, ''), ifnull(inference_geo, ''),
-    ifnull(entrypoint, ''), ifnull(version, ''), ifnull(git_branch, ''));
 
 -- A quarter hour that has calls, in the home time zone.
 create table calendar (
