@@ -53,8 +53,9 @@ async def record(db: Path) -> float:
         began_s = time.process_time()
         for chunk in chunks:
             for event in framer.feed(chunk):
-                if not isinstance(event, SseEvent) or (snapshot := cco.parse(event, START_S * 10**9)) is None:
+                if not isinstance(event, SseEvent):
                     raise SystemExit("a frame of the bench was refused")
+                snapshot = cco.parse(event, START_S * 10**9)
                 done = step(window, snapshot)
                 window, position.state = done.state, done.state.to_json()
                 calls = [call_of_activity(source_id, each, snapshot.received_ns) for each in done.new]

@@ -49,6 +49,11 @@ class Rejected(Exception):
         self.excerpt = excerpt
 
 
+def repeated(text: str, characters: int = 200) -> str:
+    """What a reason may repeat of a text from elsewhere: its beginning, and nothing that a terminal would obey."""
+    return "".join(each if each.isprintable() else "�" for each in text[:characters])
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """The hint for a name that does not exist: the nearest that does, else all of them."""
     from difflib import get_close_matches

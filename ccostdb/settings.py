@@ -20,6 +20,7 @@ COSTS = ("auto", "reported", "computed")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 USER_FILE = "config.toml"
 FOLDER_FILE = "ccostdb.toml"
+MAX_URL_CHARACTERS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,20 +145,40 @@ def _read_zone(value: object, folder: Path) -> str:
 
 
 def _read_url(value: object, folder: Path) -> str:
-    """The address of a server, without a path's end that we add ourselves."""
+    """The address of a server, without a path's end that we add ourselves. Nobody checks it again."""
     from urllib.parse import urlsplit
 
     text = _read_text(value, folder)
     try:
         parts = urlsplit(text)
-        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        is_good = parts.scheme in ("http", "https") and parts.port != 0 and len(text) <= MAX_URL_CHARACTERS
     except ValueError:
         is_good = False
     if not is_good or any(character.isspace() or not character.isprintable() for character in text):
         raise ValueError("an address such as http://localhost:8080")
-    if parts.username or parts.password or parts.query or parts.fragment:
+    if "@" in parts.netloc or "?" in text or "#" in text:
         raise ValueError("an address without user, password, ? and #")
-    return text.rstrip("/").removesuffix("/api/stream")
+    if not _is_host(parts.hostname or ""):
+        raise ValueError("an address whose host is a name in ASCII (xn--… if need be) or an IP address")
+    text = parts.scheme + text[len(parts.scheme) :]  # in lower case
+    return text.rstrip("/").removesuffix("/api/stream").rstrip("/")
+
+
+def _is_host(host: str) -> bool:
+    """Whether it is an IP address, or a name that can be asked for: RFC 1123, and the _ that some networks use.
+
+    Names beyond ASCII are left to the person: the two standards for them disagree on which host some of them are.
+    """
+    import re
+    from ipaddress import ip_address
+
+    if ":" in host or re.search(r"(^|\.)[0-9]+\.?$", host):  # a name's last part is no number
+        try:
+            ip_address(host)
+        except ValueError:
+            return False
+        return "%" not in host
+    return len(host) <= 253 and re.fullmatch(r"([a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", host) is not None
 
 
 KEYS = (

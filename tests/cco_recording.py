@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import sqlite3
 import tempfile
 import time
@@ -79,6 +80,18 @@ class Recording:
                 return await ingest_cco(store, settings, once=True, stop=asyncio.Event())
 
         return asyncio.run(run())
+
+    def drive_some(self, seed: int) -> Callable[[], None]:
+        """For `record`: some events at a time, and more when they are stored."""
+        chance = random.Random(seed)
+
+        def drive() -> None:
+            for _ in range(5):
+                self.emulator.some(chance.randrange(1, 16), chance)
+                self.wait_for_all()
+                time.sleep(0.03)
+
+        return drive
 
     # --- what is in the ledger
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ccostdb.errors import Rejected
 from ccostdb.frames import sse_events
 from ccostdb.model import Activity, Snapshot, SseEvent
-from ccostdb.sources.cco import MAX_INTEGER, parse
+from ccostdb.sources.cco import MAX_CALLS, MAX_COST_USD, MAX_LATENCY_MS, MAX_TOKENS, MAX_TOTAL_USD, parse
 
 CAPTURES = Path(__file__).parent / "data" / "cco"
 EVENT = {
@@ -30,9 +30,7 @@ EVENT = {
 
 
 def snapshot_of(text: str) -> Snapshot:
-    snapshot = parse(SseEvent("analytics", text), 7)
-    assert snapshot is not None
-    return snapshot
+    return parse(SseEvent("analytics", text), 7)
 
 
 def activity_of(text: str) -> Activity:
@@ -101,7 +99,6 @@ def test_flat_statistics_have_models_and_no_activity() -> None:
 def test_every_frame_of_the_real_server_is_understood_whole(capture: Path) -> None:
     for event in sse_events([capture.read_bytes()]):
         snapshot = parse(event, 7)
-        assert snapshot is not None
         assert snapshot.rejects == ()
         assert None not in (snapshot.calls, snapshot.cost_nusd, snapshot.uptime_s, snapshot.last_updated_ns)
         for activity in snapshot.activity or ():
@@ -111,8 +108,26 @@ def test_every_frame_of_the_real_server_is_understood_whole(capture: Path) -> No
 
 
 @pytest.mark.parametrize("event_type", ["error", "message", "Analytics", "tick"])
-def test_other_events_are_not_read(event_type: str) -> None:
-    assert parse(SseEvent(event_type, '{"error": "Serialization failed: "no" JSON"}'), 7) is None
+def test_other_events_are_rejected_and_not_read(event_type: str) -> None:
+    data = '{"error": "Serialization failed: "no" JSON"}' * 20
+    with pytest.raises(Rejected) as caught:
+        parse(SseEvent(event_type, data), 7)
+    assert (caught.value.reason, caught.value.excerpt) == (f'event "{event_type}"', data[:500])
+
+
+def test_the_name_of_an_event_is_repeated_shortened_and_printable() -> None:
+    with pytest.raises(Rejected) as caught:
+        parse(SseEvent("\x1b[2J\u202e" + "x" * 1000, ""), 7)
+    assert caught.value.reason == 'event "�[2J�' + "x" * 35 + '"'
+
+
+def test_what_cannot_be_read_has_one_reason_wherever_it_breaks() -> None:
+    reasons = set()
+    for text in ("{", '{"a" 1}', '{"a": "' + "x" * 99, "[1, 2", ""):
+        with pytest.raises(Rejected) as caught:
+            snapshot_of(text)
+        reasons.add(caught.value.reason)
+    assert reasons == {"no readable JSON"}
 
 
 @pytest.mark.parametrize(
@@ -134,7 +149,7 @@ def test_an_excerpt_is_cut_between_characters() -> None:
 
 
 def test_deep_nesting_in_an_element_rejects_the_frame() -> None:
-    with pytest.raises(Rejected, match="no readable JSON"):
+    with pytest.raises(Rejected, match="nested too deeply"):
         activity_of('{"extra":' + "[" * 5000 + "]" * 5000 + "}")
 
 
@@ -159,7 +174,7 @@ def test_elements_that_are_no_objects_are_rejected_one_by_one() -> None:
 
 @pytest.mark.parametrize(
     ("text", "tokens"),
-    [("0", 0), ("3.0", 3), ("1e3", 1000), ("-0", 0), ("-0.0", 0), (str(MAX_INTEGER), MAX_INTEGER), ("1E+2", 100)],
+    [("0", 0), ("3.0", 3), ("1e3", 1000), ("-0", 0), ("-0.0", 0), (str(MAX_TOKENS), MAX_TOKENS), ("1E+2", 100)],
 )
 def test_a_whole_number_is_read_however_it_is_written(text: str, tokens: int) -> None:
     activity = with_field("tokens", text)
@@ -171,7 +186,7 @@ def test_a_whole_number_is_read_however_it_is_written(text: str, tokens: int) ->
     "text",
     [
         *("true", "false", '"150"', "[]", "{}", "-1", "1.5", "1e-5", "NaN", "Infinity", "-Infinity"),
-        *(str(2**63), str(2**64), "1e400", "1e999999999999999999999", "9" * 5000),
+        *(str(MAX_LATENCY_MS + 1), str(2**63), str(2**64), "1e400", "1e999999999999999999999", "9" * 5000),
     ],
     ids=lambda text: text[:20],
 )
@@ -225,7 +240,7 @@ def test_json_that_is_too_big_to_keep_becomes_its_size_and_hash() -> None:
         ("2.5000000000000001e-9", 3),
         ("-1e-17", 0),
         ("1e-999999", 0),
-        ("9223372036.854775807", MAX_INTEGER),
+        (str(MAX_COST_USD), MAX_COST_USD * 10**9),
     ],
 )
 def test_money_is_exact_and_rounded_once_half_to_even(text: str, nusd: int) -> None:
@@ -233,7 +248,7 @@ def test_money_is_exact_and_rounded_once_half_to_even(text: str, nusd: int) -> N
     assert (activity.cost_text, activity.cost_nusd, activity.raw) == (text, nusd, None)
 
 
-@pytest.mark.parametrize("text", ["NaN", "Infinity", "1e999", "-0.5", "true", '"1.0"', "9223372036.854775808", "[]"])
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "1e999", "-0.5", "true", '"1.0"', "1000000000.000000001", "[]"])
 def test_what_is_no_money_is_unknown_and_not_0(text: str) -> None:
     activity = with_field("cost", text)
     assert (activity.cost_text, activity.cost_nusd) == (None, None)
@@ -242,7 +257,36 @@ def test_what_is_no_money_is_unknown_and_not_0(text: str) -> None:
     assert (snapshot.cost_text, snapshot.cost_nusd, snapshot.calls) == (None, None, 3)
 
 
-@given(st.floats(min_value=0, max_value=9e9))
+@pytest.mark.parametrize(
+    ("name", "read_as", "most"),
+    [
+        ("tokens", "tokens", MAX_TOKENS),
+        ("latency_ms", "latency_ms", MAX_LATENCY_MS),
+        ("cost", "cost_text", MAX_COST_USD),
+    ],
+)
+def test_what_no_call_can_have_costs_its_field_and_the_element_keeps_its_json(
+    name: str, read_as: str, most: int
+) -> None:
+    assert str(getattr(with_field(name, str(most)), read_as)) == str(most)
+    beyond = with_field(name, str(most + 1))
+    assert getattr(beyond, read_as) is None
+    assert f'"{name}":{most + 1}' in (beyond.raw or "")
+
+
+@pytest.mark.parametrize(
+    "body",
+    ['{"activity": [], "project": {"calls": %d, "cost": %d}}', '{"totals": {"requests": %d, "actual_cost": %d}}'],
+    ids=["current", "flat"],
+)
+def test_counters_that_no_server_can_have_are_unknown(body: str) -> None:
+    most = snapshot_of(body % (MAX_CALLS, MAX_TOTAL_USD))
+    assert (most.calls, most.cost_nusd) == (MAX_CALLS, MAX_TOTAL_USD * 10**9)
+    beyond = snapshot_of(body % (MAX_CALLS + 1, MAX_TOTAL_USD + 1))
+    assert (beyond.calls, beyond.cost_text, beyond.cost_nusd) == (None, None, None)
+
+
+@given(st.floats(min_value=0, max_value=MAX_COST_USD))
 def test_any_double_is_read_to_the_nano_dollar(cost: float) -> None:
     exact = Decimal(json.dumps(cost)).quantize(Decimal("1e-9"), ROUND_HALF_EVEN)
     assert with_field("cost", json.dumps(cost)).cost_nusd == int(exact * 10**9)
@@ -286,10 +330,10 @@ def test_no_body_stops_the_parser_and_what_it_gives_can_be_stored(body: dict[str
     except Rejected:
         return
     texts = [snapshot.cost_text, snapshot.models, *(reject.excerpt for reject in snapshot.rejects)]
-    numbers = [snapshot.calls, snapshot.cost_nusd]
+    numbers = [snapshot.calls, snapshot.cost_nusd]  # each small enough to be added up in SQLite
     for each in snapshot.activity or ():
         texts += [each.timestamp, each.event_type, each.agent_name, each.model, each.status, each.cost_text, each.raw]
         numbers += [each.tokens, each.latency_ms, each.cost_nusd]
     assert all(text is None or text.encode() is not None for text in texts)
-    assert all(number is None or 0 <= number <= MAX_INTEGER for number in numbers)
+    assert all(number is None or 0 <= number <= 10**18 for number in numbers)
     assert snapshot.uptime_s is None or snapshot.uptime_s == int(snapshot.uptime_s) < 2**62

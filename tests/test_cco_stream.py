@@ -4,46 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 from cco_emulator import Emulator, Manner
 
-from ccostdb.errors import BadSettings
 from ccostdb.settings import Settings
-from ccostdb.sources.cco_stream import find_url, server_address, stream_url
-from ccostdb.sources.sse import Backoff
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://localhost:3000",
-        "http://localhost:3000/",
-        "http://localhost:3000/api/stream",
-        "http://localhost:3000/api/stream/",
-    ],
-)
-def test_an_address_is_given_with_or_without_the_path(url: str) -> None:
-    assert stream_url(url) == "http://localhost:3000/api/stream"
-
-
-@pytest.mark.parametrize(
-    "url", ["localhost:3000", "", "ftp://localhost", "http://", "http://localhost:port", "http://[::1"]
-)
-def test_what_is_no_address_is_refused_with_a_hint(url: str) -> None:
-    with pytest.raises(BadSettings) as caught:
-        stream_url(url)
-    assert caught.value.hint == "Write it like http://localhost:8080."
+from ccostdb.sources.cco_stream import find_url, server_address
+from ccostdb.sources.sse import Backoff, Disconnected, Pace, is_event_stream, read_stream
 
 
 @pytest.mark.parametrize(
     ("url", "address"),
     [
         ("http://127.0.0.1:3000", "http://localhost:3000"),
-        ("http://[::1]:3000/api/stream", "http://localhost:3000"),
+        ("http://[::1]:3000", "http://localhost:3000"),
         ("http://LOCALHOST", "http://localhost"),
-        ("https://cco.example/team/", "https://cco.example/team"),
+        ("https://cco.example/team", "https://cco.example/team"),
         ("http://127.0.0.10:3000", "http://127.0.0.10:3000"),
         ("http://[fe80::1]:3000", "http://[fe80::1]:3000"),
     ],
@@ -94,6 +72,16 @@ def test_what_answers_otherwise_is_no_cco(manner: Manner, nobody: Settings) -> N
     with Emulator() as emulator:
         emulator.manner = lambda _: manner
         assert asyncio.run(find_url(Settings(db=nobody.db, cco_url=emulator.url))) is None
+
+
+@pytest.mark.parametrize("url", ["http://ä..b", "http://1.2.3.999"])
+def test_an_address_that_nobody_can_have_is_a_connection_that_fails(url: str, nobody: Settings) -> None:
+    async def first() -> object:
+        async with aclosing(read_stream(url, nobody, Pace(30.0))) as items:
+            return await anext(items)
+
+    assert not asyncio.run(is_event_stream(url))
+    assert isinstance(asyncio.run(first()), Disconnected)
 
 
 # --- how long one waits

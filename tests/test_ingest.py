@@ -75,6 +75,17 @@ def test_a_bare_ingest_records_every_source_that_it_finds(home, db):
     }
 
 
+def test_cco_by_name_is_looked_for_where_no_address_is_set(home, db, monkeypatch):
+    monkeypatch.delenv("CCOSTDB_CCO_URL")
+    with Emulator() as emulator:
+        emulator.call()
+        monkeypatch.setattr("ccostdb.sources.cco_stream.USUAL_URL", emulator.url)
+        assert ccostdb("ingest", "cco", "--once").exit_code == 0
+        named = ccostdb("ingest", "cco", "--once", "--cco-url", "http://127.0.0.1:9")
+        assert (named.exit_code, "http://127.0.0.1:9" in named.stderr) == (1, True)
+    assert count(db) == 1
+
+
 def test_a_bare_ingest_without_any_source_says_so_and_is_no_error(home, db):
     result = ccostdb("ingest", "--once")
     assert (result.exit_code, result.stdout) == (0, "claude-code: not found\ncco: not found\n")

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import string
+from contextlib import suppress
 from dataclasses import fields
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ccostdb.errors import BadArgument, BadSettings
 from ccostdb.settings import KEYS, Settings, load_settings, read_zone
+from ccostdb.sources.cco_stream import stream_url
 
 
 class Place:
@@ -138,6 +141,8 @@ def test_an_unknown_variable_names_the_nearest(place: Place) -> None:
         ("cco_url", "http://x:99999"),
         ("cco_url", "http://[::1"),
         ("cco_url", "http://x/\x1b[2J"),
+        ("cco_url", "http://x:0"),
+        ("cco_url", f"http://x/{'a' * 70_000}"),
         ("reconnect_max_s", "0"),
         ("reconnect_max_s", "nan"),
         ("reconnect_max_s", "soon"),
@@ -163,6 +168,50 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(place: Place) -> N
     message, _ = place.says(cco_url="http://me:secret@localhost:8080")
     assert "secret" not in message
     assert "without user" in message
+
+
+@pytest.mark.parametrize(
+    "url", ["http://@localhost", "http://localhost?", "http://localhost/#", "http://localhost?a=1"]
+)
+def test_an_address_of_more_than_a_server_is_refused(place: Place, url: str) -> None:
+    assert "an address without user, password, ? and #" in place.says(cco_url=url)[0]
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("ä..b", "bücher.example", "a..b", ".", "a" * 64, "a." * 127 + "a", "a\\b", "a%41", "☃"),
+        *("1.2.3.999", "1.2.3", "cco.7", "[fe80::1%25eth0]"),
+    ],
+)
+def test_a_host_that_cannot_be_asked_for_is_refused_with_a_sentence(place: Place, host: str) -> None:
+    assert "whose host is a name in ASCII" in place.says(cco_url=f"http://{host}:80")[0]
+
+
+@pytest.mark.parametrize(
+    ("url", "read"),
+    [
+        ("http://localhost:3000", "http://localhost:3000"),
+        ("http://localhost:3000/", "http://localhost:3000"),
+        ("http://localhost:3000/api/stream", "http://localhost:3000"),
+        (" http://localhost:3000/team//api/stream/ ", "http://localhost:3000/team"),
+        ("HTTPS://Cco.Example", "https://Cco.Example"),
+        ("http://my_cco.local.", "http://my_cco.local."),
+        ("http://xn--bcher-kva.example", "http://xn--bcher-kva.example"),
+        ("http://127.0.0.1", "http://127.0.0.1"),
+        ("http://[::1]:80", "http://[::1]:80"),
+    ],
+)
+def test_an_address_is_given_with_or_without_the_path(place: Place, url: str, read: str) -> None:
+    assert place.load(cco_url=url).cco_url == read
+
+
+@given(st.text(max_size=12) | st.from_regex(r"https?://[a-zä.:%0-9\[\]-]{1,12}/?", fullmatch=True))
+def test_no_address_that_is_taken_stops_whoever_asks_there(url: str) -> None:
+    here = Path("/nowhere")
+    with suppress(BadSettings):
+        taken = load_settings({"cco_url": url}, environ={}, folder=here, config_folder=here).cco_url
+        httpx.URL(stream_url(taken)).host.encode("idna")  # what asking for an address does with it
 
 
 def test_an_unknown_zone_names_the_nearest(place: Place) -> None:

@@ -66,7 +66,7 @@ def test_a_capture_of_the_real_server_gives_the_rows_that_are_known(
         cco.wait_for(lambda: len(cco.stored) >= expected["rows"])
         cco.wait_for(lambda: cco.missing >= expected["missing_calls"] - in_flight)
 
-    cco.record(drive)
+    cco.record(drive, stream_reopen_s=30.0)  # longer than the backlog takes
     kinds: dict[str, int] = dict(cco.rows("select event_type, count(*) from activity group by 1"))
     assert kinds == {kind: count for kind, count in expected["rows_by_type"].items() if count}
     assert cco.calls == kinds.get("api_call", 0) + kinds.get("cache_hit", 0)
@@ -154,6 +154,14 @@ def test_the_pace_follows_the_new_events_between_its_bounds() -> None:
     assert next_reopen_s(2.0, 2.0, 3, 30.0) == 3.0
     assert next_reopen_s(29.0, 5.0, 0, 30.0) == 30.0
     assert next_reopen_s(0.05, 0.05, 20, 0.05) == 0.05
+
+
+def test_a_server_that_never_pauses_is_let_go_all_the_same(cco: Recording) -> None:
+    cco.emulator.tick_s = 0.001  # always a backlog
+    cco.emulator.call()
+    cco.record(lambda: cco.wait_for(lambda: cco.emulator.connections >= 4), stream_reopen_s=0.2)
+    assert cco.emulator.connections >= 4
+    assert cco.one("select error from run") is None
 
 
 # --- restarts
@@ -269,7 +277,7 @@ def test_loopback_has_one_name_in_the_ledger(cco: Recording) -> None:
     port = cco.emulator.url.rpartition(":")[2]
     cco.emulator.call()
     cco.record_once()
-    cco.record_once(cco_url=f"http://127.0.0.1:{port}/api/stream/")
+    cco.record_once(cco_url=f"http://localhost:{port}")
     assert cco.rows("select kind, name, address from source") == [("cco", "cco", f"http://localhost:{port}")]
     assert cco.calls == 1
 

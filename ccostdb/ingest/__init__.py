@@ -81,6 +81,8 @@ class _Ingest:
 
     async def _one(self, store: Store, source: str, *, is_named: bool) -> Outcome:
         settings = self._settings if is_named else await self._found(source)
+        if is_named and source == "cco" and "cco_url" not in self._settings.origins:
+            settings = await self._found(source) or self._settings
         while settings is None:
             if self._once or await self._stopped_within(LOOK_AGAIN_S):
                 return Outcome(source, "absent")

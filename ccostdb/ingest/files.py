@@ -49,6 +49,7 @@ async def ingest_claude_code(
         await store.finish_run(run_id, "failed", message, time.time_ns())
         raise
     one.outcome.outcome = "stopped" if stop.is_set() else "ok" if files else "no_data"
+    one.outcome.files = len(files)
     one.outcome.seconds = time.monotonic() - began
     await store.finish_run(run_id, one.outcome.outcome, None, time.time_ns())
     return one.outcome
@@ -110,6 +111,7 @@ class _Pass:
             last_event_ns=max((call.occurred_ns for call in calls), default=None),
         )
         await self.store.append(batch)
+        self.outcome.calls += len(folded.keys() - before.keys())
         self._count(batch)
 
     def _count(self, batch: Batch) -> None:

@@ -11,8 +11,10 @@ class Outcome:
 
     source: str
     outcome: str = "ok"
+    files: int = 0
     frames: int = 0
     events: int = 0
+    calls: int = 0  # new ones
     rows: int = 0
     rejected: int = 0
     gaps: int = 0

@@ -104,7 +104,7 @@ class _Pass:
     openings: int = 0
     frame_ns: int | None = None
     bad_elements: frozenset[tuple[str, str | None]] = frozenset()
-    state: str | None = None
+    shown: tuple[str, str | None] | None = None
     said: set[str] = field(default_factory=set)
     appended_s: float = field(default_factory=time.monotonic)
 
@@ -137,6 +137,7 @@ class _Pass:
         await self.store.append(batch)
         outcome.frames += batch.frames
         outcome.events += batch.events
+        outcome.calls += len(batch.calls)
         outcome.rows += len(batch.calls) + len(batch.activities)
         outcome.rejected += len(batch.rejects)
         outcome.gaps += len(batch.gaps)
@@ -152,9 +153,10 @@ class _Pass:
         self._turn("error" if lost.is_error else "disconnected")
 
     def _turn(self, state: str) -> None:
-        """Notes the run's state where it is another than before."""
-        if state != self.state:
-            self.batch.state = self.state = state
+        """Notes the run's state where it, or what is wrong, is another than before."""
+        if (state, self.outcome.error) != self.shown:
+            self.batch.state = state
+            self.shown = state, self.outcome.error
 
     async def _take_frame(self, received: Received) -> None:
         try:
@@ -164,9 +166,8 @@ class _Pass:
         except Rejected as rejected:
             self.batch.rejects.append(Reject(received.at_ns, rejected.reason, rejected.excerpt))
             return
-        if snapshot is not None:
-            await self._take_snapshot(snapshot)
-            self.has_snapshot = True
+        await self._take_snapshot(snapshot)
+        self.has_snapshot = True
 
     async def _take_snapshot(self, snapshot: Snapshot) -> None:
         done, batch = step(self.window, snapshot), self.batch

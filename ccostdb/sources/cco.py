@@ -11,18 +11,25 @@ import hashlib
 import json
 from collections.abc import Callable
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from functools import partial
 from typing import Any
 
 from ccostdb.clock import parse_ns
-from ccostdb.errors import Rejected
+from ccostdb.errors import Rejected, repeated
 from ccostdb.frames import EXCERPT_BYTES
 from ccostdb.model import Activity, Reject, Snapshot, SseEvent
 
-MAX_INTEGER = 2**63 - 1  # SQLite's
-MAX_SECONDS = 10**10  # three centuries
+# Bounds of what is believed. SQLite refuses a sum beyond 2^63 - 1, so that a few absurd values would stop every report.
+MAX_TOKENS = 10**9  # of one call: a thousand times the largest context
+MAX_LATENCY_MS = 10**10  # of one call: four months
+MAX_CALLS = 10**12  # of a counter: a thousand a second for thirty years
+MAX_COST_USD = 10**6  # of one call, far beyond the dearest; 9,223 of these still add up
+MAX_TOTAL_USD = 10**9  # of a counter; nine gaps of this still add up
+MAX_UPTIME_S = 10**10  # three centuries
 MAX_ACTIVITIES = 1000  # CCO shows 20 of a ring of 100
 MAX_NUMBER_CHARACTERS = 64  # a double is written with 25 at most
 MAX_TEXT_CHARACTERS = 512
+MAX_TYPE_CHARACTERS = 40
 MAX_JSON_BYTES = 64 * 1024  # of one element, or of the models
 _NANO = Decimal("1e-9")
 _MONEY = Context(prec=28, rounding=ROUND_HALF_EVEN)
@@ -34,18 +41,22 @@ class _Number(str):
     __slots__ = ()
 
 
-def parse(event: SseEvent, received_ns: int) -> Snapshot | None:
-    """What one event says; None for any other than `analytics`: CCO's `error` events need not even be JSON.
+def parse(event: SseEvent, received_ns: int) -> Snapshot:
+    """What one event says.
 
-    Raises Rejected where no document of a known shape can be read.
+    Raises Rejected where no document of a known shape can be read, and for every event but `analytics`, of which
+    nothing is read: CCO's `error` events need not even be JSON. A reason has no numbers that change: what comes
+    again and again is one row.
     """
     if event.type != "analytics":
-        return None
+        raise Rejected(f'event "{repeated(event.type, MAX_TYPE_CHARACTERS)}"', _excerpt(event.data))
     try:
         body = json.loads(event.data, parse_float=_Number, parse_int=_Number, parse_constant=_Number)
         return _snapshot(body, received_ns)
-    except (ValueError, RecursionError) as error:
-        raise Rejected(f"no readable JSON: {error}"[:200], _excerpt(event.data)) from error
+    except RecursionError as error:
+        raise Rejected("JSON that is nested too deeply", _excerpt(event.data)) from error
+    except ValueError as error:
+        raise Rejected("no readable JSON", _excerpt(event.data)) from error
     except Rejected as rejected:
         rejected.excerpt = _excerpt(event.data)
         raise
@@ -58,12 +69,12 @@ def _snapshot(body: object, received_ns: int) -> Snapshot:
         return _flat_snapshot(body, received_ns)
     project, machine = _object(body.get("project")), _object(body.get("machine"))
     activity, rejects = _activities(body.get("activity"), received_ns)
-    cost_text, cost_nusd = _money(project.get("cost")) or (None, None)
+    cost_text, cost_nusd = _money(project.get("cost"), MAX_TOTAL_USD) or (None, None)
     return Snapshot(
         received_ns=received_ns,
         last_updated_ns=_time_ns(project.get("last_updated")),
         uptime_s=_seconds(machine.get("uptime")),
-        calls=_whole(project.get("calls")),
+        calls=_whole(project.get("calls"), MAX_CALLS),
         cost_text=cost_text,
         cost_nusd=cost_nusd,
         activity=activity,
@@ -76,12 +87,12 @@ def _flat_snapshot(body: dict[str, Any], received_ns: int) -> Snapshot:
     totals = body.get("totals")
     if not isinstance(totals, dict):
         raise Rejected("the document has neither activity nor totals")
-    cost_text, cost_nusd = _money(totals.get("actual_cost")) or (None, None)
+    cost_text, cost_nusd = _money(totals.get("actual_cost"), MAX_TOTAL_USD) or (None, None)
     return Snapshot(
         received_ns=received_ns,
         last_updated_ns=None,
         uptime_s=None,
-        calls=_whole(totals.get("requests")),
+        calls=_whole(totals.get("requests"), MAX_CALLS),
         cost_text=cost_text,
         cost_nusd=cost_nusd,
         activity=None,
@@ -153,10 +164,10 @@ def _decimal(value: object) -> Decimal | None:
     return number if number.is_finite() and number.adjusted() < 19 else None
 
 
-def _whole(value: object) -> int | None:
+def _whole(value: object, most: int) -> int | None:
     """A count; `3.0` is 3, a negative one is impossible."""
     number = _decimal(value)
-    if number is None or not 0 <= number <= MAX_INTEGER or number != number.to_integral_value():
+    if number is None or not 0 <= number <= most or number != number.to_integral_value():
         return None
     return int(number)
 
@@ -164,16 +175,16 @@ def _whole(value: object) -> int | None:
 def _seconds(value: object) -> float | None:
     """Whole seconds, as CCO counts them."""
     number = _decimal(value)
-    return float(int(number)) if number is not None and 0 <= number < MAX_SECONDS else None
+    return float(int(number)) if number is not None and 0 <= number < MAX_UPTIME_S else None
 
 
-def _money(value: object) -> tuple[str, int] | None:
+def _money(value: object, most_usd: int) -> tuple[str, int] | None:
     """An amount in USD as sent, and in nano-USD, rounded half-even once; `-0.0` is 0, less is impossible."""
     number = _decimal(value)
     if number is None:
         return None
     nusd = int(number.quantize(_NANO, context=_MONEY).scaleb(9, context=_MONEY))
-    return (str(value), nusd) if 0 <= nusd <= MAX_INTEGER else None
+    return (str(value), nusd) if 0 <= nusd <= most_usd * 10**9 else None
 
 
 _FIELDS: dict[str, Callable[[object], Any]] = {
@@ -181,10 +192,10 @@ _FIELDS: dict[str, Callable[[object], Any]] = {
     "event_type": _text,
     "agent_name": _text,
     "model": _text,
-    "tokens": _whole,
-    "latency_ms": _whole,
+    "tokens": partial(_whole, most=MAX_TOKENS),
+    "latency_ms": partial(_whole, most=MAX_LATENCY_MS),
     "status": _text,
-    "cost": _money,
+    "cost": partial(_money, most_usd=MAX_COST_USD),
 }
 
 

@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ccostdb.errors import BadSettings
 from ccostdb.settings import Settings
 from ccostdb.sources.sse import Item, Pace, is_event_stream, read_stream
 
@@ -23,22 +22,15 @@ def frames(settings: Settings, pace: Pace) -> AsyncGenerator[Item, None]:
 
 
 def stream_url(url: str) -> str:
-    """The stream of a server whose address is given with or without the path. Raises BadSettings."""
-    try:
-        parts = urlsplit(url)
-        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_good = False
-    if not is_good:
-        raise BadSettings(f"{url[:80]!r} is no address of a server.", "Write it like http://localhost:8080.")
-    return url.rstrip("/").removesuffix(PATH) + PATH
+    """The stream of a server, whose address is as the settings have it: checked, and without the path."""
+    return url + PATH
 
 
 def server_address(url: str) -> str:
     """The server as the ledger knows it: one name for all of loopback's, or calls could be there twice."""
-    parts = urlsplit(stream_url(url))
+    parts = urlsplit(url)
     host = re.sub(r"^(127\.0\.0\.1|\[::1\])(?=:|$)", "localhost", parts.netloc.lower())
-    return f"{parts.scheme}://{host}{parts.path.removesuffix(PATH)}"
+    return f"{parts.scheme}://{host}{parts.path}"
 
 
 async def find_url(settings: Settings) -> str | None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from ccostdb.errors import Rejected
+from ccostdb.errors import Rejected, repeated
 from ccostdb.frames import SseFramer
 from ccostdb.model import SseEvent
 from ccostdb.settings import Settings
@@ -40,7 +40,10 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """The connection has ended or was never made. `is_error`: what answered was no event stream."""
+    """The connection has ended or was never made. `is_error`: what answered was no event stream.
+
+    `reason` is fit for a terminal, also where it repeats what a server said.
+    """
 
     reason: str
     is_error: bool = False
@@ -82,7 +85,7 @@ async def is_event_stream(url: str) -> bool:
     try:
         async with _client(url, PROBE_S) as client, client.stream("GET", url) as response:
             return _complaint(response) is None
-    except httpx.HTTPError:
+    except (httpx.HTTPError, httpx.InvalidURL):
         return False
 
 
@@ -108,9 +111,13 @@ async def read_stream(url: str, settings: Settings, pace: Pace) -> AsyncGenerato
 async def _read_connection(
     client: httpx.AsyncClient, url: str, framer: SseFramer, settings: Settings, pace: Pace
 ) -> AsyncGenerator[Item, None]:
-    """One connection. Its last item is Disconnected, unless it has lived as long as it may."""
+    """One connection. Its last item is Disconnected, unless it has lived as long as it may.
+
+    A backlog is read before it is closed, but no longer than the longest life: it may be one that never ends.
+    """
     now_s = asyncio.get_running_loop().time
     opened_s = heard_s = now_s()
+    last_s = opened_s + settings.stream_reopen_s
     is_heard = False  # a server that takes longer than the pace to say a first thing is left the time
     lost = Disconnected("the server ended the stream")
     try:
@@ -123,7 +130,7 @@ async def _read_connection(
             while True:
                 due_s = dead_s = heard_s + settings.stream_dead_after_s
                 if is_heard:
-                    due_s = min(dead_s, max(opened_s + pace.reopen_s, now_s() + WAITING_S))
+                    due_s = min(dead_s, last_s, max(opened_s + pace.reopen_s, now_s() + WAITING_S))
                 async with asyncio.timeout_at(due_s):
                     chunk = await anext(chunks, None)
                 if chunk is None:
@@ -137,8 +144,8 @@ async def _read_connection(
         if is_heard and now_s() < heard_s + settings.stream_dead_after_s:
             return
         lost = Disconnected(f"silent for {settings.stream_dead_after_s:g} s")
-    except httpx.HTTPError as error:
-        lost = Disconnected(str(error)[:200] or type(error).__name__)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        lost = Disconnected(repeated(str(error)) or type(error).__name__)
     yield lost
 
 
@@ -153,5 +160,5 @@ def _complaint(response: httpx.Response) -> str | None:
     if response.status_code != httpx.codes.OK:
         return f"the answer is HTTP {response.status_code}"
     if content_type != CONTENT_TYPE:
-        return f"the answer is {content_type[:80] or 'of no type'}, not {CONTENT_TYPE}"
+        return f"the answer is {repeated(content_type, 80) or 'of no type'}, not {CONTENT_TYPE}"
     return None
