@@ -46,8 +46,7 @@ class SseFramer:
         self._start: bytes | None = b""  # the first bytes, while they may be a BOM
         self._is_after_cr = False
         self._held_lf = b""  # a last line end: the next one would end the block
-        self._parts: list[bytes] = []  # of the block that has not ended
-        self._size_bytes = 0
+        self._block = bytearray()  # the one that has not ended
         self._is_skipping = False
 
     def feed(self, chunk: bytes) -> list[SseEvent | Rejected]:
@@ -80,20 +79,18 @@ class SseFramer:
         """Keeps a part of the block that has not ended; the part that makes it too big rejects it."""
         if self._is_skipping:
             return None
-        self._parts.append(part)
-        self._size_bytes += len(part)
-        if self._max_bytes is None or self._size_bytes <= self._max_bytes:
+        self._block += part
+        if self._max_bytes is None or len(self._block) <= self._max_bytes:
             return None
-        head = b"".join(self._parts)[:EXCERPT_BYTES]
-        self._parts.clear()
+        head = self._block[:EXCERPT_BYTES]
+        self._block = bytearray()
         self._is_skipping = True
         return Rejected(f"an event over {self._max_bytes} bytes", head.decode("utf-8", "replace"))
 
     def _end_block(self) -> SseEvent | None:
         """The event of the block that ends here; None if it was skipped or has no data."""
-        block = b"".join((*self._parts, b"\n"))
-        self._parts.clear()
-        self._size_bytes = 0
+        block = bytes(self._block) + b"\n"
+        self._block = bytearray()
         if self._is_skipping:
             self._is_skipping = False
             return None

@@ -4,12 +4,14 @@ import json
 import random
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -193,3 +195,29 @@ def test_two_sources_of_one_ledger_never_take_each_others_place(home, db):
         assert count(db, "select count(*) from call") == emulator.calls + 1
     assert count(db, "select count(*) from gap") == 0
     assert count(db, "select count(distinct source_id) from position") == 2
+
+
+@contextmanager
+def dripping() -> Iterator[str]:
+    """A server that sends the head of its answer a byte at a time, for as long as it is listened to."""
+
+    def drip(listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection, suppress(OSError):
+                    for byte in b"HTTP/1.1 200 OK\r\nX-Slow: " + b"x" * 10_000:
+                        connection.sendall(bytes([byte]))
+                        time.sleep(0.1)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=drip, args=(listener,), daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_a_server_that_never_ends_its_head_is_not_waited_for(home, db, monkeypatch):
+    with dripping() as url:
+        assert ccostdb("ingest", "--once", "--cco-url", url).stdout.endswith("cco: not found\n")
+        monkeypatch.setenv("CCOSTDB_STREAM_DEAD_AFTER_S", "0.3")
+        failed = ccostdb("ingest", "cco", "--once", "--cco-url", url)
+        assert (failed.exit_code, "silent for 0.3 s" in failed.stderr) == (1, True)

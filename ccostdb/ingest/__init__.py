@@ -84,7 +84,7 @@ class _Ingest:
         if is_named and source == "cco" and "cco_url" not in self._settings.origins:
             settings = await self._found(source) or self._settings
         while settings is None:
-            if self._once or await self._stopped_within(LOOK_AGAIN_S):
+            if self._once or self._stop.is_set() or await self._stopped_within(LOOK_AGAIN_S):
                 return Outcome(source, "absent")
             settings = await self._found(source)
         if source == "claude-code":
@@ -101,7 +101,12 @@ class _Ingest:
             return self._settings if find_files(self._settings.claude_paths) else None
         from ccostdb.sources.cco_stream import find_url
 
-        url = await find_url(self._settings)
+        looking, stopping = asyncio.ensure_future(find_url(self._settings)), asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait((looking, stopping), return_when=asyncio.FIRST_COMPLETED)
+        url = looking.result() if looking.done() else None
+        for each in (looking, stopping):
+            each.cancel()
+        await asyncio.wait((looking, stopping))
         return replace(self._settings, cco_url=url) if url else None
 
     async def _refresh_now_and_then(self, store: Store) -> None:

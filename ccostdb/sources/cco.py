@@ -23,8 +23,8 @@ from ccostdb.model import Activity, Reject, Snapshot, SseEvent
 MAX_TOKENS = 10**9  # of one call: a thousand times the largest context
 MAX_LATENCY_MS = 10**10  # of one call: four months
 MAX_CALLS = 10**12  # of a counter: a thousand a second for thirty years
-MAX_COST_USD = 10**6  # of one call, far beyond the dearest; 9,223 of these still add up
-MAX_TOTAL_USD = 10**9  # of a counter; nine gaps of this still add up
+MAX_COST_USD = 10**4  # of one call, far beyond the dearest; nearly a million of these still add up
+MAX_TOTAL_USD = 10**7  # of a counter; nine hundred gaps of this still add up
 MAX_UPTIME_S = 10**10  # three centuries
 MAX_ACTIVITIES = 1000  # CCO shows 20 of a ring of 100
 MAX_NUMBER_CHARACTERS = 64  # a double is written with 25 at most

@@ -10,7 +10,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 
 import httpx
@@ -83,9 +83,9 @@ class Backoff:
 async def is_event_stream(url: str) -> bool:
     """Whether an event stream answers there, and soon."""
     try:
-        async with _client(url, PROBE_S) as client, client.stream("GET", url) as response:
+        async with asyncio.timeout(PROBE_S), _client(url, PROBE_S) as client, client.stream("GET", url) as response:
             return _complaint(response) is None
-    except (httpx.HTTPError, httpx.InvalidURL):
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError):
         return False
 
 
@@ -121,7 +121,9 @@ async def _read_connection(
     is_heard = False  # a server that takes longer than the pace to say a first thing is left the time
     lost = Disconnected("the server ended the stream")
     try:
-        async with client.stream("GET", url) as response:
+        async with AsyncExitStack() as stack:
+            async with asyncio.timeout(settings.stream_dead_after_s):  # httpx bounds each read, not all of the head
+                response = await stack.enter_async_context(client.stream("GET", url))
             if (complaint := _complaint(response)) is not None:
                 yield Disconnected(complaint, is_error=True)
                 return
