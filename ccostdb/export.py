@@ -71,8 +71,8 @@ WRITERS: dict[str, Callable[[Sequence[str], Iterable[Row], TextIO], None]] = {
 }
 
 
-def export(con: sqlite3.Connection, name: str, form: str, out: TextIO) -> None:
-    """Writes every row of the view or query `name`; raises BadArgument if there is none of that name."""
+def select(con: sqlite3.Connection, name: str) -> tuple[list[str], Iterable[Row]]:
+    """The columns and every row of the view or query `name`; raises BadArgument if there is none of that name."""
     cursor = con.cursor()
     cursor.row_factory = None
     if name in view_names(con):
@@ -82,7 +82,7 @@ def export(con: sqlite3.Connection, name: str, form: str, out: TextIO) -> None:
     else:
         known = [*view_names(con), *sql_names("queries")]
         raise BadArgument(f"There is no view or query {name[:80]!r}.", nearest(name, known))
-    WRITERS[form]([column[0] for column in cursor.description], cursor, out)
+    return [column[0] for column in cursor.description], cursor
 
 
 def view_names(con: sqlite3.Connection) -> list[str]:

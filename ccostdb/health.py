@@ -9,9 +9,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ccostdb.errors import CcostError
+from ccostdb.errors import CcostError, StoreBusy
 from ccostdb.resources import sql
-from ccostdb.schema import SQLITE_FLOOR, inspect, open_reader, schema_version
+from ccostdb.schema import SQLITE_FLOOR, Condition, inspect, open_reader, schema_version, writing_lock
 from ccostdb.settings import KEYS, Settings
 
 OK, NOTE, PROBLEM = "ok", "note", "problem"
@@ -39,12 +39,13 @@ def examine(settings: Settings) -> Iterator[Finding]:
         yield Finding("ledger", "file", NOTE, "there is none yet", "Make one: ccostdb ingest")
         return
     try:
-        inspect(settings)
         with closing(open_reader(settings)) as con:
-            yield from _file(settings.db)
+            yield from _file(settings.db.resolve())
             yield from _ledger(con, settings)
-            yield from _sources(con)
-            yield from _rejects_and_prices(con)
+            condition = inspect(settings)
+            yield from _sources(con, settings.db, condition)
+            yield from _rejects(con)
+            yield from _prices(con, condition)
     except CcostError as error:
         yield Finding("ledger", "file", PROBLEM, error.message, error.hint)
     except sqlite3.OperationalError as error:
@@ -105,14 +106,19 @@ def _ledger(con: sqlite3.Connection, settings: Settings) -> Iterator[Finding]:
         yield Finding("ledger", "rollups", OK, "up to date")
 
 
-def _sources(con: sqlite3.Connection) -> Iterator[Finding]:
+def _sources(con: sqlite3.Connection, path: Path, condition: Condition) -> Iterator[Finding]:
+    if not condition.is_counted:
+        hint = "Another ccostdb process writes. It holds once that has ended."
+        yield Finding("sources", "cco", NOTE, "whether it counts is not yet as the settings say", hint)
     for row in _rows(con, "select * from source_health order by source"):
         counted = "" if row["counted"] else ", not counted in totals"
         last = f", last event {row['last_event_at']}" if row["last_event_at"] else ""
-        how = row["outcome"] or row["state"] or "never run"
-        value = f"{how}, rows: {row['rows']:,}{last}{counted}"
-        is_failed = row["outcome"] == "failed"
-        yield Finding("sources", row["source"], PROBLEM if is_failed else OK, value, row["error"])
+        how, state, detail = row["outcome"] or row["state"] or "never run", OK, row["error"]
+        if row["outcome"] == "failed":
+            state = PROBLEM
+        elif row["last_run_at"] and row["outcome"] is None and not _is_written(path):
+            how, state, detail = f"killed while {how}", NOTE, "The next ingest goes on where it stopped."
+        yield Finding("sources", row["source"], state, f"{how}, rows: {row['rows']:,}{last}{counted}", detail)
         if row["gaps"]:
             calls = "unknown" if row["missing_calls"] is None else f"{row['missing_calls']:,}"
             money = "" if row["missing_cost_usd"] is None else f", ${row['missing_cost_usd']:,.2f}"
@@ -120,14 +126,33 @@ def _sources(con: sqlite3.Connection) -> Iterator[Finding]:
             yield Finding("sources", row["source"], NOTE, value, "See them: ccostdb export gaps")
 
 
-def _rejects_and_prices(con: sqlite3.Connection) -> Iterator[Finding]:
+def _is_written(path: Path) -> bool:
+    """Whether a process records into the ledger now."""
+    try:
+        with writing_lock(path):
+            return False
+    except StoreBusy:
+        return True
+
+
+def _rejects(con: sqlite3.Connection) -> Iterator[Finding]:
     for row in _rows(con, sql("queries/reject_reasons.sql")):
         value = f"rejected {row['times']:,} ×: {row['reason']}"
         yield Finding("sources", row["source"], NOTE, value, "See them: ccostdb export rejects")
+
+
+def _prices(con: sqlite3.Connection, condition: Condition) -> Iterator[Finding]:
+    if not condition.is_priced:
+        hint = "Compute the costs with them: ccostdb reprice"
+        yield Finding("prices", "price book", NOTE, "prices have changed since", hint)
     for row in _rows(con, sql("queries/unpriced_models.sql")):
         model = row["model"] or "no model named"
-        hint = "Give a rate under [[price]] in the settings, then: ccostdb reprice"
-        yield Finding("prices", model, PROBLEM, f"calls without a price: {row['calls']:,}", hint)
+        if row["calls"]:
+            hint = "Give a rate under [[price]] in the settings, then: ccostdb reprice"
+            yield Finding("prices", model, PROBLEM, f"calls without a price: {row['calls']:,}", hint)
+        if row["unsplit_calls"]:
+            hint = "No rate can price these: the source sends neither cost nor kinds of tokens."
+            yield Finding("prices", model, NOTE, f"calls without a cost: {row['unsplit_calls']:,}", hint)
 
 
 def _rows(con: sqlite3.Connection, query: str) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Context, Decimal
 from functools import cache
-from itertools import groupby
+from itertools import chain, groupby
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -95,6 +95,26 @@ class PriceBook:
         at_s = at_ns // 1_000_000_000
         return [rate for entry in self._entries(model) for rate in entry if rate.holds(at_s)]
 
+    def all_rates(self, model: str) -> list[Rate]:
+        """Every rate of an entry that names the model, whoever bills it and whenever it holds."""
+        entries = [*chain.from_iterable(self._base.values()), *(entry for entry, _ in self._over)]
+        names = _names(model)
+        return [rate for entry in entries if any(_is_match(entry, name) for name in names) for rate in entry]
+
+    def standard_rates(self, at_ns: int) -> Iterator[tuple[str | None, str, dict[str, Rate]]]:
+        """Provider and name of each model that has a standard rate at that time, and its rates by kind."""
+        left = [entry for entry, _ in self._over]
+        for base in chain.from_iterable(self._base.values()):
+            provider, model = base[0].provider, base[0].model
+            over = self._lying_over(base, _names(f"{provider}/{model}"), provider)
+            left = [entry for entry in left if entry not in over]
+            yield from _standard(provider, model, [base, *over], at_ns)
+        own: dict[tuple[str | None, str], list[Entry]] = {}
+        for entry in left:
+            own.setdefault((entry[0].provider, entry[0].model), []).append(entry)
+        for (provider, model), entries in own.items():
+            yield from _standard(provider, model, entries, at_ns)
+
     def _sums(self, model: str | None, occurred_ns: int, usage: Usage) -> tuple[int, int, int] | None:
         """Computed and uncached cost times a divisor, and that divisor."""
         plain, output, write_5m, write_1h, read, searches, speed, _, geo, _ = usage
@@ -155,11 +175,15 @@ class PriceBook:
     def _entries(self, model: str) -> list[Entry]:
         """The entry of the base that names the model, then all that lie over it, weakest first."""
         base = self._named(model)
-        names = [model.lower(), *(name for _, spellings in lookups(model) for name in spellings)]
-        found = [base] if base else []
+        over = self._lying_over(base, _names(model), provider_of(model))
+        return [base, *over] if base else over
+
+    def _lying_over(self, base: Entry | None, names: list[str], biller: str | None) -> list[Entry]:
+        """The entries that lie over one of the base, or name a model that the base does not know."""
+        found = []
         for entry, same_as in self._over:
             is_named = (base is not None and same_as is base) or any(_is_match(entry, name) for name in names)
-            if is_named and _is_billed(entry[0], provider_of(model), base):
+            if is_named and _is_billed(entry[0], biller, base):
                 found.append(entry)
         return found
 
@@ -171,6 +195,21 @@ class PriceBook:
                     if _is_match(entry, name):
                         return entry
         return None
+
+
+def _names(model: str) -> list[str]:
+    """The names under which an entry may know the model."""
+    return [model.lower(), *(name for _, spellings in lookups(model) for name in spellings)]
+
+
+def _standard(
+    provider: str | None, model: str, entries: list[Entry], at_ns: int
+) -> Iterator[tuple[str | None, str, dict[str, Rate]]]:
+    at_s = at_ns // 1_000_000_000
+    rates = [rate for entry in entries for rate in entry if rate.variant is None and not rate.above_tokens]
+    by_kind = {rate.kind: rate for rate in rates if rate.kind in KINDS and rate.holds(at_s)}
+    if by_kind:
+        yield provider, model, by_kind
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from calendar import monthrange
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -35,6 +36,7 @@ REPORTS = {
 }
 KINDS = tuple(dict.fromkeys(kind for kind, _ in REPORTS if kind != "savings"))
 PERIODS = ("daily", "weekly", "monthly", "hourly")
+YEARS = range(1970, 2262)  # those whose nanoseconds SQLite can hold
 
 Row = tuple[Any, ...]
 
@@ -139,20 +141,29 @@ def _understand(con: sqlite3.Connection, question: Question, now_s: float) -> _A
 
 def read_days(text: str, today: date) -> tuple[date, date]:
     """First and last day of `2026-07-01`, `2026-07`, `today`, `yesterday` or `7d` (the last seven)."""
-    word = text.strip().lower()
-    named = {"today": 0, "yesterday": 1}
+    hint = "Write 2026-07-01, 2026-07, today, yesterday or 7d."
     try:
-        if word in named:
-            return (today - timedelta(days=named[word]),) * 2
-        if word.endswith("d"):
-            return today - timedelta(days=int(word[:-1]) - 1), today
-        if len(word) == len("2026-07"):
-            first = date.fromisoformat(f"{word}-01")
-            return first, (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
-        day = date.fromisoformat(word)
+        first, last = _days_of(text.strip().lower(), today)
     except (ValueError, OverflowError):
-        message = f"{text[:40]!r} is no day."
-        raise BadArgument(message, "Write 2026-07-01, 2026-07, today, yesterday or 7d.") from None
+        raise BadArgument(f"{text[:40]!r} is no day.", hint) from None
+    if first.year not in YEARS or last.year not in YEARS:
+        raise BadArgument(f"{text[:40]!r} is outside the years {YEARS[0]} to {YEARS[-1]}.", hint)
+    return first, last
+
+
+def _days_of(word: str, today: date) -> tuple[date, date]:
+    named = {"today": 0, "yesterday": 1}
+    if word in named:
+        return (today - timedelta(days=named[word]),) * 2
+    if word.endswith("d"):
+        days = int(word[:-1])
+        if days < 1:
+            raise ValueError(word)
+        return today - timedelta(days=days - 1), today
+    if len(word) == len("2026-07"):
+        first = date.fromisoformat(f"{word}-01")
+        return first, first.replace(day=monthrange(first.year, first.month)[1])
+    day = date.fromisoformat(word)
     return day, day
 
 

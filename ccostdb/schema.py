@@ -12,9 +12,10 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -38,10 +39,20 @@ WRITER_PRAGMAS = (
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What a file is: how many migrations it has had (0: an empty file, ours to make), and whether all is current."""
+    """What a file is: how many migrations it has had (0: an empty file, ours to make), and what of it is current.
+
+    `is_readable`: schema and views. `is_priced`: the price book. `is_counted`: whether CCO counts, where that is set.
+    """
 
     version: int
-    is_current: bool
+    is_readable: bool = False
+    is_priced: bool = False
+    is_counted: bool = False
+
+    @property
+    def is_current(self) -> bool:
+        """Whether nothing is left to do for a writer."""
+        return self.is_readable and self.is_priced and self.is_counted
 
 
 def schema_version() -> int:
@@ -58,14 +69,14 @@ def inspect(settings: Settings) -> Condition:
     """Looks at the file without changing it. Raises NotOurs and SchemaTooNew."""
     path = settings.db
     if not path.exists() or path.stat().st_size == 0:
-        return Condition(0, False)
+        return Condition(0)
     try:
         with closing(_connect_read_only(path)) as con:
             application_id = con.execute("pragma application_id").fetchone()[0]
             version = con.execute("pragma user_version").fetchone()[0]
             if application_id != APPLICATION_ID:
                 if con.execute("select 1 from sqlite_schema limit 1").fetchone() is None:
-                    return Condition(0, False)
+                    return Condition(0)
                 raise NotOurs(f"{path} is a SQLite file, but no ccostdb ledger.", "Choose another file with --db.")
             if version > schema_version():
                 raise SchemaTooNew(
@@ -73,14 +84,27 @@ def inspect(settings: Settings) -> Condition:
                     "Update ccostdb, or choose another file with --db.",
                 )
             if version < schema_version():
-                return Condition(version, False)
+                return Condition(version)
             views, prices = con.execute("select views_sha256, prices_digest from ledger").fetchone()
-            is_current = views == views_sha256() and prices == book_digest(settings.user_prices)
-            return Condition(version, is_current)
+            return Condition(
+                version,
+                is_readable=views == views_sha256(),
+                is_priced=prices == book_digest(settings.user_prices),
+                is_counted=not _is_given(settings) or con.execute(*_counted_otherwise(settings)).fetchone() is None,
+            )
     except sqlite3.DatabaseError as error:
         if "not a database" in str(error):
             raise NotOurs(f"{path} is no SQLite file.", "Choose another file with --db.") from error
         raise
+
+
+def _is_given(settings: Settings) -> bool:
+    """Whether the settings say if CCO counts: true, false, or auto. Where they do not, the ledger's own word stands."""
+    return settings.cco_counted is not None or "cco_counted" in settings.origins
+
+
+def _counted_otherwise(settings: Settings) -> tuple[str, tuple[bool | None]]:
+    return "select 1 from source where kind = 'cco' and counted_setting is not ?", (settings.cco_counted,)
 
 
 def _connect_read_only(path: Path) -> sqlite3.Connection:
@@ -89,14 +113,28 @@ def _connect_read_only(path: Path) -> sqlite3.Connection:
     return con
 
 
-def open_reader(settings: Settings) -> sqlite3.Connection:
-    """A read-only connection with named rows. Upgrades a ledger that is behind, if nobody writes it."""
+def open_reader(
+    settings: Settings, *, is_priced: bool = False, say: Callable[[str], None] = lambda _: None
+) -> sqlite3.Connection:
+    """A read-only connection with named rows. Upgrades a ledger that is behind; raises StoreBusy if another writes it.
+
+    Whether CCO counts, and with `is_priced` the price book, are as the settings want, if nobody writes; else they are
+    read as they are, and `say` is told so.
+    """
     if not settings.db.exists():
         hint = "Make one with 'ccostdb ingest', or see 'ccostdb demo'."
         raise CcostError(f"There is no ledger at {settings.db}.", hint)
-    if not inspect(settings).is_current:
+    condition = inspect(settings)
+    if not condition.is_readable:
         with writing_lock(settings.db):
             prepare(settings)
+    elif not condition.is_counted or (is_priced and not condition.is_priced):
+        try:
+            with writing_lock(settings.db):
+                prepare(settings) if is_priced else _put_counted(settings)
+        except StoreBusy:
+            what = "the prices" if condition.is_counted else "whether CCO counts"
+            say(f"Another ccostdb process writes: its settings say {what}, not yours.")
     con = _connect_read_only(settings.db)
     con.execute("pragma mmap_size = 1073741824")
     con.execute("pragma cache_size = -65536")
@@ -106,8 +144,12 @@ def open_reader(settings: Settings) -> sqlite3.Connection:
 
 @contextmanager
 def writing_lock(path: Path) -> Iterator[None]:
-    """Holds `<database>.lock` for this process. Raises StoreBusy where another one does."""
+    """Holds `<database>.lock` for this process. Raises StoreBusy where another one does.
+
+    The lock lies beside the file itself, whatever link leads there: so do the files of SQLite's own.
+    """
     _refuse_old_sqlite()
+    path = _real(path)
     _make_folder(path.parent)
     lock = FileLock(f"{path}.lock", mode=0o600)
     try:
@@ -126,25 +168,45 @@ def writing_lock(path: Path) -> Iterator[None]:
         lock.release()
 
 
+def _real(path: Path) -> Path:
+    """The file that a path leads to, over all links."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself, until Python 3.13
+        raise CcostError(f"{path} leads to no file.", "Choose another file with --db.") from error
+
+
 def prepare(settings: Settings) -> None:
     """Makes or upgrades the file where it is behind. The caller holds the lock."""
     condition = inspect(settings)
-    if condition.is_current:
-        return
-    path = settings.db
+    if not (condition.is_readable and condition.is_priced):
+        _upgrade(settings, condition.version)
+    if not condition.is_counted:
+        _put_counted(settings)
+
+
+def _put_counted(settings: Settings) -> None:
+    """Lets every CCO of the ledger count as the settings say."""
+    if _is_given(settings):
+        with closing(sqlite3.connect(_real(settings.db), isolation_level=None, timeout=5.0)) as con:
+            con.execute("update source set counted_setting = ? where kind = 'cco'", (settings.cco_counted,))
+
+
+def _upgrade(settings: Settings, version: int) -> None:
+    path = _real(settings.db)
     if not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    if 0 < condition.version < schema_version():
-        _back_up(path, condition.version)
+    if 0 < version < schema_version():
+        _back_up(path, version)
     order = {"db": str(path), "home_tz": settings.home_tz, "user_prices": settings.user_prices}
     child = subprocess.run(
-        [sys.executable, "-m", "ccostdb.upgrade"],
+        [sys.executable, "-P", "-m", "ccostdb.upgrade"],  # -P: no module comes from the working folder
         input=json.dumps(order, default=str),
         capture_output=True,
         text=True,
         check=False,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(each for each in sys.path if each)},
-        start_new_session=True,  # Ctrl-C is for us: we stop when the file is whole
+        start_new_session=True,  # Ctrl-C reaches us alone; we end the child, and its one transaction leaves no trace
     )
     if child.returncode != 0:
         _raise_from(child, path)
@@ -160,12 +222,24 @@ def _raise_from(child: subprocess.CompletedProcess[str], path: Path) -> None:
 
 
 def _back_up(path: Path, version: int) -> None:
-    """A copy of the file as it was, beside it, before a migration touches it."""
-    target = path.with_name(f"{path.name}.schema-{version}.backup")
-    with closing(_connect_read_only(path)) as old:
-        os.close(os.open(target, os.O_CREAT | os.O_TRUNC | os.O_RDWR, 0o600))
-        with closing(sqlite3.connect(target)) as copy:
+    """A copy of the file as it was, beside it, before a migration touches it. An earlier copy stays."""
+    target = _new_backup(path, version)
+    try:
+        with closing(_connect_read_only(path)) as old, closing(sqlite3.connect(target)) as copy:
             old.backup(copy)
+    except BaseException:
+        target.unlink()
+        raise
+
+
+def _new_backup(path: Path, version: int) -> Path:
+    """An empty file under the first number that is free."""
+    for number in count(1):
+        target = path.with_name(f"{path.name}.schema-{version}.{number}.backup")
+        with suppress(FileExistsError):
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))  # O_EXCL follows no link
+            return target
+    raise AssertionError("numbers do not end")
 
 
 def _make_folder(folder: Path) -> None:

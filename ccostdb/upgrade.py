@@ -56,10 +56,9 @@ def upgrade(path: str, home_tz: str | None, user_prices: list[dict[str, Any]]) -
 
 
 def replace_views(con: sqlite3.Connection) -> None:
-    """Drops every view and makes the ones of this version."""
-    for (name,) in con.execute("select name from sqlite_schema where type = 'view'").fetchall():
-        con.execute(f'drop view "{name}"')
-    for _, statement in view_statements():
+    """Replaces the views of our names by those of this version. A person's own views stay."""
+    for name, statement in view_statements():
+        con.execute(f"drop view if exists {name}")
         con.execute(statement)
     con.execute("update ledger set views_sha256 = ?", (views_sha256(),))
 

@@ -165,6 +165,30 @@ def test_ctrl_c_ends_quietly_with_130(ledger: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
+def test_a_working_folder_that_is_gone_is_said_in_a_sentence(home: Path) -> None:
+    (home / "gone").mkdir()
+    done = run_words(["bash", "-c", f"cd gone && rmdir ../gone && {sys.executable} -m ccostdb report"])
+    assert done.returncode == 1
+    assert done.stderr.endswith("Error: The working folder is no longer there.\nGo to another one, as with: cd ~\n")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_is_told_that_another_process_decides_whether_cco_counts(ledger: Path) -> None:
+    with opened(ledger) as con:
+        add_source(con, "cco", counted=False)
+    environ = environment(CCOSTDB_CCO_COUNTED="true")
+    with writing_lock(ledger):
+        held = run("report", "sources", environ=environ)
+    assert held.returncode == 0
+    assert "Another ccostdb process writes: its settings say whether CCO counts, not yours." in held.stderr
+    assert run("report", "sources", environ=environ).stderr == ""
+
+
+def test_a_changed_price_is_listed_at_once(ledger: Path, home: Path) -> None:
+    (home / "ccostdb.toml").write_text('[[price]]\nmodel = "my-model"\ninput = 1\n')
+    assert "my-model" in ccostdb("prices", "list", "my-model", "--csv").stdout
+
+
 # --- ingest ---
 
 
@@ -172,7 +196,7 @@ def test_a_bare_ingest_records_every_source_that_is_found(home: Path) -> None:
     write(home / ".claude" / "projects" / "p" / "s.jsonl", line())
     result = ccostdb("ingest", "--once", "--db", "new.db")
     assert result.exit_code == 0
-    assert result.stdout.splitlines()[0].startswith("claude-code: ok, 1 event, 1 row")
+    assert result.stdout.splitlines()[0].startswith("claude-code: ok, 1 new call in 1 file, ")
     assert "cco: not found" in result.stdout
     assert len(objects(ccostdb("report", "--db", "new.db", "--json"))) == 1
 
@@ -190,7 +214,7 @@ def test_options_stand_before_or_after_the_source(home: Path, words: tuple[str, 
     write(home / "s.jsonl", line())
     result = ccostdb("ingest", "--db", "new.db", *words)
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("claude-code: ok, 1 event, 1 row")
+    assert result.stdout.startswith("claude-code: ok, 1 new call in 1 file, ")
 
 
 def test_an_unknown_source_is_one_sentence_with_the_nearest(home: Path) -> None:
@@ -208,7 +232,7 @@ def test_cco_is_recorded_from_the_address_that_is_given(home: Path) -> None:
         emulator.call(cost=0.25)
         result = ccostdb("ingest", "cco", "--cco-url", emulator.url, "--once", "--db", "new.db")
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("cco: ok, 1 event")
+    assert result.stdout.startswith("cco: ok, 1 new call in 1 new event, ")
     assert [row["cost_usd"] for row in objects(ccostdb("report", "--db", "new.db", "--json"))] == [0.25]
 
 
@@ -229,14 +253,38 @@ def test_a_bad_address_is_refused_before_anything_is_made(home: Path) -> None:
 def test_following_ends_with_status_0_when_it_is_told_to_stop(home: Path) -> None:
     write(home / "s.jsonl", line())
     command = [sys.executable, "-m", "ccostdb", "ingest", "claude-code", "s.jsonl", "--db", "new.db"]
-    with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, env=environment(), text=True, **pipes) as process:  # type: ignore[call-overload]
         query = "select count(*) from call"
         while _count(home / "new.db", query) == 0:
             assert process.poll() is None
         process.send_signal(signal.SIGTERM)
-        said, _ = process.communicate(timeout=30)
+        said, noted = process.communicate(timeout=30)
     assert process.returncode == 0
-    assert said.startswith("claude-code: stopped, 1 event, 1 row")
+    assert said.startswith("claude-code: stopped, 1 new call in 1 file, ")
+    assert noted == f"Following claude-code at {home / 's.jsonl'}. Ctrl-C stops it.\n"
+
+
+def test_a_bare_ingest_says_what_it_follows_and_looks_for(home: Path) -> None:
+    command = [sys.executable, "-m", "ccostdb", "ingest", "--db", "new.db"]
+    with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    assert said == (
+        f"Following what there is, and looking for the rest: claude-code at {home}/.claude/projects, "
+        f"{home}/.config/claude/projects; cco at http://127.0.0.1:9. Ctrl-C stops it.\n"
+    )
+
+
+def test_a_call_that_was_recorded_before_is_not_new(home: Path) -> None:
+    path = write(home / "s.jsonl", line())
+    words = ("ingest", "claude-code", "s.jsonl", "--once", "--db", "new.db")
+    assert "1 new call in 1 file" in ccostdb(*words).stdout
+    assert "0 new calls in 1 file" in ccostdb(*words).stdout
+    write(path, line(), line("msg_01" + "B" * 24))
+    assert "1 new call in 1 file" in ccostdb(*words).stdout
 
 
 def _count(path: Path, query: str) -> int:

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from commands import environment, run
+from commands import environment, run, run_words
 
-from ccostdb.cli.demo import sentences
+from ccostdb.cli.demo import program_words, sentences
 from ccostdb.demo import Demo, Stream, Transcripts
 from ccostdb.demo.server import MOST_A_FRAME, SHOWN, SimulatedCco
 from ccostdb.demo.traffic import Event, cost_usd, make_traffic
@@ -156,7 +156,7 @@ def test_a_second_demo_gives_the_same_figures(shown: Shown, tmp_path: Path) -> N
     db = tmp_path / "new folder" / "second.db"
     done = run("demo", "--db", str(db), environ=environ(tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"  ccostdb report models --db '{db}'\n" in done.stdout
+    assert f"  {shlex.quote(sys.executable)} -m ccostdb report models --db '{db}'\n" in done.stdout
     assert figures(db) == figures(shown.db)
     assert list((tmp_path / "tmp").iterdir()) == []
 
@@ -166,18 +166,19 @@ def test_a_second_demo_gives_the_same_figures(shown: Shown, tmp_path: Path) -> N
 
 def test_it_says_what_was_recorded_from_where_and_that_nothing_was_lost(shown: Shown) -> None:
     calls = sum(event.is_call for event in make_traffic(NOW_NS))
-    assert f"of {len(sampled())} calls; {len(sampled())} recorded." in shown.text
-    assert f"of {calls} calls; {calls} recorded + 0 missing." in shown.text
+    assert f"  claude-code: {len(sampled())} calls in " in shown.text
+    assert f" transcripts; {len(sampled())} recorded.\n" in shown.text
+    assert f"  cco: {calls} calls; {calls} recorded, 0 missing.\n" in shown.text
     assert "Nothing was lost, and nothing recorded twice." in shown.text
     assert "A real one sends none." in shown.text
 
 
 def test_it_says_what_it_did_not_see() -> None:
-    files = Transcripts(calls=5, files=1, sightings=9, recorded_calls=5)
-    missing = Stream(calls=7, frames=3, shown_events=20, recorded_calls=4, missing_calls=3)
+    files = Transcripts(calls=5, files=1, recorded_calls=5)
+    missing = Stream(calls=7, recorded_calls=4, missing_calls=3)
     unread = missing._replace(missing_calls=0)
     said = [list(sentences(Demo(Path("demo.db"), files, stream)))[1:3] for stream in (missing, unread)]
-    assert said[0][0] == "  cco: 3 frames show 20 events of 7 calls; 4 recorded + 3 missing."
+    assert said[0][0] == "  cco: 7 calls; 4 recorded, 3 missing."
     assert said[0][1].startswith("What the stream never showed is known to be missing.")
     assert said[1][1] == "The stream was left before its end."
 
@@ -193,13 +194,32 @@ def test_it_draws_a_report_and_says_what_caching_saved(shown: Shown) -> None:
 
 
 def test_the_commands_that_it_offers_work(shown: Shown) -> None:
-    offered = [line.split() for line in shown.text.splitlines() if line.startswith("  ccostdb ")]
-    assert [words[1:-2] for words in offered] == [["report", "models"], ["report", "agents"], ["savings"]]
+    offered = [shlex.split(line) for line in shown.text.splitlines() if " --db " in line]
+    assert [words[3:-2] for words in offered] == [["report", "models"], ["report", "agents"], ["savings"]]
     for words in offered:
-        assert words[-2:] == ["--db", shlex.quote(str(shown.db))]
-        done = run(*words[1:], "--json", environ={"HOME": str(shown.folder), "PATH": os.environ["PATH"]})
+        assert words[:3] == [sys.executable, "-m", "ccostdb"]
+        done = run_words([*words, "--json"], {"HOME": str(shown.folder), "PATH": os.environ["PATH"]})
         assert (done.returncode, done.stderr) == (0, "")
         assert len(json.loads(done.stdout)) > 3
+
+
+def test_the_program_is_named_as_it_was_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "bin" / "ccostdb"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["bin/ccostdb", "demo"])
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert program_words() == "bin/ccostdb"
+    monkeypatch.setenv("PATH", str(program.parent))
+    assert program_words() == "ccostdb"
+
+
+def test_tokens_without_kinds_are_said_under_the_table(shown: Shown) -> None:
+    tokens = one(shown.db, "select sum(total_tokens) from calls where source = 'cco'")
+    calls = one(shown.db, "select count(*) from calls where source = 'cco'")
+    assert f"\n{tokens:,} tokens of {calls} calls came without kinds.\n" in shown.text
 
 
 def test_it_leaves_one_private_ledger_and_touches_nothing_of_the_users(shown: Shown) -> None:
@@ -215,8 +235,15 @@ def test_a_ledger_in_use_is_refused_and_left_as_it_was(imported: Path, tmp_path:
     db.write_bytes(imported.read_bytes())
     done = run("demo", "--db", str(db), environ=environ(tmp_path))
     assert (done.returncode, db.read_bytes()) == (1, imported.read_bytes())
-    assert f"Error: {db} is a ledger that is in use.\n" in done.stderr
+    assert f"Error: {db} has been recorded into before.\n" in done.stderr
+    assert done.stdout == ""
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_a_folder_is_no_ledger(tmp_path: Path) -> None:
+    done = run("demo", "--db", str(tmp_path), environ=environ(tmp_path))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"Error: {tmp_path} is a folder.\n")
 
 
 def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import add_cco, ccostdb, on_terminal, opened, run_python
-from ledger_rows import add_source
+from commands import JULY_1, add_cco, ccostdb, on_terminal, opened, run_python
+from ledger_rows import add_calls, add_name, add_source
+
+from ccostdb.schema import writing_lock
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -66,10 +68,58 @@ def test_what_was_rejected_is_counted_with_its_reason(ledger: Path) -> None:
 def test_gaps_and_calls_without_a_price_are_named(ledger: Path) -> None:
     with opened(ledger) as con:
         add_cco(con)
+        con.execute("update call set input_tokens = 1000 where call_id = 'cco:3'")
     found = findings()
     assert problems(found) == ["mystery-1"]
     assert named(found, "mystery-1")["value"] == "calls without a price: 1"
     assert "gaps: 2, missing calls: 7, $1.25" in [each["value"] for each in found]
+
+
+def test_calls_that_no_rate_can_price_are_a_note(ledger: Path) -> None:
+    with opened(ledger) as con:
+        source, model = add_source(con, "cco"), add_name(con, "model", "six-fields")
+        call = {"source_id": source, "model_id": model, "total_tokens": 1000, "occurred_ns": JULY_1}
+        add_calls(con, [{**call, "call_id": "cco:1"}, {**call, "call_id": "cco:2"}])
+    found = findings()
+    assert problems(found) == []
+    note = named(found, "six-fields")
+    assert (note["state"], note["value"]) == ("note", "calls without a cost: 2")
+    assert "neither cost nor kinds of tokens" in note["detail"]
+    with opened(ledger) as con:
+        add_calls(con, [{**call, "call_id": "cco:3", "input_tokens": 1000}])
+    assert problems(findings()) == ["six-fields"]
+
+
+def test_changed_prices_are_noted_until_the_costs_are_computed_again(ledger: Path, home: Path) -> None:
+    (home / "ccostdb.toml").write_text('[[price]]\nmodel = "my-model"\ninput = 1\n')
+    for words in (("report",), ("doctor",)):
+        ccostdb(*words)
+        book = named(findings(), "price book")
+        assert (book["state"], book["value"]) == ("note", "prices have changed since")
+        assert "ccostdb reprice" in book["detail"]
+    assert ccostdb("reprice").exit_code == 0
+    assert "price book" not in [each["name"] for each in findings()]
+
+
+def test_a_run_that_was_killed_is_not_shown_as_connected(ledger: Path) -> None:
+    with opened(ledger) as con:
+        run = "insert into run (source_id, started_ns, updated_ns, state) values (?, 1, 1, 'connected')"
+        con.execute(run, (add_source(con, "cco"),))
+    killed = named(findings(), "cco")
+    assert killed["state"] == "note"
+    assert killed["value"].startswith("killed while connected, ")
+    with writing_lock(ledger):
+        running = named(findings(), "cco")
+    assert (running["state"], running["value"].partition(",")[0]) == ("ok", "connected")
+
+
+def test_a_setting_that_waits_for_another_process_is_noted(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened(ledger) as con:
+        add_source(con, "cco", counted=False)
+    monkeypatch.setenv("CCOSTDB_CCO_COUNTED", "true")
+    with writing_lock(ledger):
+        assert "whether it counts is not yet as the settings say" in [each["value"] for each in findings()]
+    assert "whether it counts is not yet as the settings say" not in [each["value"] for each in findings()]
 
 
 def test_a_source_that_failed_is_a_problem_with_its_error(ledger: Path) -> None:
@@ -144,6 +194,7 @@ def test_a_second_sqlite_in_the_environment_is_a_problem(home: Path) -> None:
 def test_a_person_reads_marks_and_hints(ledger: Path) -> None:
     with opened(ledger) as con:
         add_cco(con)
+        con.execute("update call set input_tokens = 1000 where call_id = 'cco:3'")
         con.execute("update model set name = 'odd\x1b[2J' where name = 'mystery-1'")
     shown = on_terminal("doctor")
     for text in ("Settings", "Ledger", "Sources", "Prices", "✓", "•", "✗", "ccostdb reprice"):

@@ -10,10 +10,13 @@ import pytest
 import yaml
 
 from ccostdb.cli import COMMANDS
+from ccostdb.model import Usage
+from ccostdb.price_book import all_rates
 from ccostdb.price_entries import entry_rates
-from ccostdb.prices import Rate
+from ccostdb.prices import PriceBook, Rate
 from ccostdb.resources import datasette_metadata, sql, sql_names
-from ccostdb.settings import KEYS, load_settings
+from ccostdb.settings import KEYS, Settings, load_settings
+from ccostdb.sources.cco_stream import USUAL_URL
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 INNER_VIEWS = {"source_counted", "daily_usage", "hourly_usage"}
@@ -67,6 +70,24 @@ def test_the_readmes_rate_can_be_used_and_names_every_key() -> None:
         *("input", "output", "cache_read", "cache_write_5m", "cache_write_1h", "web_search"),
     }
     assert all(isinstance(rate, Rate) and rate.above_tokens == 200_000 for rate in rates)
+
+
+def test_the_readme_names_every_address_that_is_looked_at_unasked() -> None:
+    (said,) = (entry for entry in README.split("\n- ") if entry.startswith("It talks to nobody but"))
+    assert Settings(Path("x")).cco_url in said
+    assert USUAL_URL in said
+    assert "pid files" in said
+
+
+def test_a_flat_rate_leaves_a_dearer_tier_of_the_base_as_the_readme_says() -> None:
+    assert "`input = 2` alone replaces the standard rate" in " ".join(README.split())
+    model = "claude-sonnet-4-5-20250929"
+    book = PriceBook(list(all_rates([{"model": model, "input": 2}])))
+    now_ns = 1_790_000_000_000_000_000
+    small, large = (book.cost(model, now_ns, Usage(tokens, 0, 0, 0, 0)).computed_nusd for tokens in (100_000, 300_000))
+    assert small == 100_000 * 2_000
+    assert large is not None
+    assert large > 300_000 * 2_000
 
 
 def test_every_setting_in_the_readme_names_its_variable() -> None:

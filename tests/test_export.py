@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from ledger_rows import add_calls, add_name, add_source, make_ledger
 
 from ccostdb.errors import BadArgument
-from ccostdb.export import WRITERS, export, new_file, view_names, write_csv, write_json, write_ndjson
+from ccostdb.export import WRITERS, new_file, select, view_names, write_csv, write_json, write_ndjson
 
 cells = st.one_of(
     st.none(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False), st.text()
@@ -29,6 +29,10 @@ def written(form: str, rows: list[tuple[object, ...]], columns: tuple[str, ...])
     out = io.StringIO(newline="")
     WRITERS[form](columns, rows, out)
     return out.getvalue()
+
+
+def export(con: sqlite3.Connection, name: str, form: str, out: io.StringIO) -> None:
+    WRITERS[form](*select(con, name), out)
 
 
 @pytest.fixture

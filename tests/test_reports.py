@@ -74,6 +74,15 @@ def test_by_adds_a_row_for_each_value(ledger: Path) -> None:
         (("models", "--by", "agent"), "There is no report models --by agent.\n--by agent goes with daily."),
         (("--since", "soon"), "'soon' is no day.\nWrite 2026-07-01, 2026-07, today, yesterday or 7d."),
         (("--since", "2026-02-30"), "'2026-02-30' is no day."),
+        (("--since", "0d"), "'0d' is no day.\nWrite 2026-07-01, 2026-07, today, yesterday or 7d."),
+        (("--since", "-3d"), "'-3d' is no day."),
+        (("--since", "99999999999d"), "'99999999999d' is no day."),
+        (("--since", "99999d"), "'99999d' is outside the years 1970 to 2261."),
+        (("--until", "9999-12-31"), "'9999-12-31' is outside the years 1970 to 2261."),
+        (("--until", "9999-12"), "'9999-12' is outside the years 1970 to 2261."),
+        (("--until", "2262-01-01"), "'2262-01-01' is outside the years 1970 to 2261."),
+        (("--since", "0001-01-01"), "'0001-01-01' is outside the years 1970 to 2261."),
+        (("--since", "1969-12"), "'1969-12' is outside the years 1970 to 2261."),
         (("--since", "2026-07-02", "--until", "2026-07-01"), "--since 2026-07-02 is after --until 2026-07-01."),
         (("--tz", "Asia/Kolkatta"), "There is no time zone 'Asia/Kolkatta'.\nDid you mean Asia/Kolkata?"),
         (("--source", "claude"), "This ledger has no source 'claude'.\nDid you mean claude-code?"),
@@ -88,6 +97,14 @@ def test_a_question_without_an_answer_is_explained(ledger: Path, words: tuple[st
 @pytest.mark.parametrize("word", ["today", "yesterday", "1d", "7d"])
 def test_recent_days_can_be_said_in_a_word(ledger: Path, word: str) -> None:
     assert objects(ccostdb("report", "--since", word, "--json")) == []
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "Etc/GMT+12"])
+def test_the_first_and_the_last_day_can_be_asked_for(ledger: Path, zone: str) -> None:
+    with opened(ledger) as con:
+        add_cco(con, counted=True)
+    words = ("--since", "1970-01-01", "--until", "2261-12-31", "--tz", zone)
+    assert sum(row["calls"] for row in objects(ccostdb("report", *words, "--json"))) == 6
 
 
 def test_a_total_names_what_it_leaves_out(ledger: Path) -> None:
@@ -168,3 +185,17 @@ def test_a_project_with_control_characters_cannot_reach_the_terminal(ledger: Pat
     with opened(ledger) as con:
         con.execute("update project set name = '/home/\x1b]0;owned\x07/x'")
     assert "\x1b]" not in on_terminal("report", "projects")
+
+
+@pytest.mark.parametrize("words", [("report", "projects"), ("export", "project_costs"), ("export", "calls")])
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_rows_on_a_terminal_have_no_control_characters_and_in_a_pipe_all(
+    ledger: Path, words: tuple[str, ...], form: str
+) -> None:
+    with opened(ledger) as con:
+        con.execute("update project set name = '/home/\x1b]0;owned\x07\x9b2J\u202e/x'")
+    how = ("--format", form) if words[0] == "export" else (f"--{form}",)
+    shown = on_terminal(*words, *how)
+    assert "/home/" in shown
+    assert not set(shown) & set("\x1b\x07\x9b\u202e")
+    assert "\x9b2J\u202e/x" in run(*words, *how).stdout

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ccostdb.cli.options import FLAGS, db_option, open_ledger
+from ccostdb.cli.printable import printable, wrapped
 
 if TYPE_CHECKING:
     from ccostdb.demo import Demo
@@ -23,36 +26,48 @@ def demo(ctx: click.Context) -> None:
 
     Nothing else is needed, and nothing of yours is read or written: it makes a ledger of its own, and leaves it.
     """
-    from ccostdb.demo import run
+    from ccostdb.demo import check, run
 
-    click.echo("Recording a simulated CCO, and sample transcripts of Claude Code, into a ledger of their own:")
     given = ctx.meta.get(FLAGS, {}).get("db")
-    _show(run(Path(given).expanduser() if given else None))
+    db = Path(given).expanduser() if given else None
+    if db is not None:
+        check(db)
+    click.echo(wrapped("Recording a simulated CCO, and sample transcripts of Claude Code, into a ledger of their own:"))
+    _show(run(db))
 
 
 def _show(done: Demo) -> None:
-    from ccostdb.cli.printable import printable
-
     for sentence in sentences(done):
-        click.echo(sentence)
+        click.echo(wrapped(sentence))
     click.echo()
     saved = _draw_weeks(done.db)
-    click.echo(f"\n{saved}\n")
-    click.echo(f"The ledger stays at {printable(str(done.db))}. Ask it more:")
+    click.echo(f"\n{wrapped(saved)}\n")
+    click.echo(wrapped(f"The ledger stays at {printable(str(done.db))}. Ask it more:"))
     for words in ("report models", "report agents", "savings"):
-        click.echo(f"  ccostdb {words} --db {printable(shlex.quote(str(done.db)))}")
+        click.echo(f"  {printable(program_words())} {words} --db {printable(shlex.quote(str(done.db)))}")
+
+
+def program_words() -> str:
+    """How a shell calls this program: as it was called now."""
+    called, found = Path(sys.argv[0]), shutil.which("ccostdb")
+    if called.name == "__main__.py":
+        return f"{shlex.quote(sys.orig_argv[0])} -m ccostdb"
+    is_on_path = found is not None and called.exists() and called.samefile(found)
+    return "ccostdb" if is_on_path else shlex.quote(sys.argv[0])
 
 
 def sentences(done: Demo) -> Iterator[str]:
     """What was recorded from where, and whether that is all."""
+    from ccostdb.reports import count_of
+
     files, stream = done.transcripts, done.stream
     yield (
-        f"  claude-code: {files.files:,} transcripts tell {files.sightings:,} times of {files.calls:,} calls; "
+        f"  claude-code: {count_of(files.calls, 'call')} in {count_of(files.files, 'transcript')}; "
         f"{files.recorded_calls:,} recorded."
     )
     yield (
-        f"  cco: {stream.frames:,} frames show {stream.shown_events:,} events of {stream.calls:,} calls; "
-        f"{stream.recorded_calls:,} recorded + {stream.missing_calls:,} missing."
+        f"  cco: {count_of(stream.calls, 'call')}; {stream.recorded_calls:,} recorded, "
+        f"{stream.missing_calls:,} missing."
     )
     if (files.recorded_calls, stream.recorded_calls) == (files.calls, stream.calls):
         yield "Nothing was lost, and nothing recorded twice. Both count: they are different work."
@@ -76,7 +91,7 @@ def _draw_weeks(db: Path) -> str:
         savings = report(con, Question("savings"), time.time())
     draw(weeks)
     for note in weeks.notes:
-        click.echo(note)
+        click.echo(wrapped(printable(note)))
     prompts, responses = (
         sum(row[savings.columns.index(name)] or 0.0 for row in savings.rows)
         for name in ("prompt_cache_savings_usd", "response_cache_savings_usd_estimate")

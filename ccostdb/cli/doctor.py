@@ -10,6 +10,7 @@ import click
 
 from ccostdb.cli.options import current_settings, table_options
 from ccostdb.cli.printable import printable
+from ccostdb.cli.terminal import write_rows
 
 if TYPE_CHECKING:
     from ccostdb.health import Finding
@@ -24,12 +25,11 @@ def doctor(form: str | None) -> None:
 
     Exits with 1 when something needs a person.
     """
-    from ccostdb.export import WRITERS
     from ccostdb.health import Finding, examine
 
     findings = list(examine(current_settings()))
     if form:
-        WRITERS[form](Finding._fields, findings, sys.stdout)
+        write_rows(form, Finding._fields, findings, sys.stdout)
     else:
         _print(findings)
     if any(finding.state == "problem" for finding in findings):

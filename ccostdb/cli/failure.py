@@ -37,16 +37,19 @@ class Failure(click.ClickException):
         self.hint = hint
 
     def show(self, file: IO[Any] | None = None) -> None:
-        from ccostdb.cli.printable import printable
+        from ccostdb.cli.printable import printable, wrapped
 
-        click.echo(f"Error: {printable(self.message)}", file=file, err=file is None)
-        if self.hint:
-            click.echo(printable(self.hint), file=file, err=file is None)
+        for text in (f"Error: {self.message}", self.hint):
+            if text:
+                click.echo(wrapped(printable(text), sys.stderr), file=file, err=file is None)
 
 
 @contextmanager
 def guarded(ctx: click.Context) -> Iterator[None]:
     """Runs a command; what a person can mend leaves as Failure, an ended pipe and Ctrl-C leave quietly."""
+    from ccostdb.cli.printable import ready_streams
+
+    ready_streams()
     try:
         yield
         sys.stdout.flush()

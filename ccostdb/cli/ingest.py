@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ccostdb.cli.options import FLAGS, Command, current_settings, db_option, setting_option
+from ccostdb.cli.printable import printable
 from ccostdb.errors import BadArgument, CcostError, SourceUnavailable, nearest
 
 if TYPE_CHECKING:
     from ccostdb.ingest import Outcome
+    from ccostdb.settings import Settings
 
 ONCE = "ccostdb.once"
 
@@ -96,6 +98,8 @@ def _record(ctx: click.Context, sources: list[str] | None) -> None:
 
     settings = current_settings()
     _say_from(settings.log_level)
+    if ONCE not in ctx.meta:
+        click.echo(printable(_intent(settings, sources)), err=True)
     with progress() as on_progress:
         outcomes = run(settings, sources, once=ONCE in ctx.meta, on_progress=on_progress)
     for outcome in outcomes:
@@ -109,6 +113,16 @@ def _record(ctx: click.Context, sources: list[str] | None) -> None:
             raise CcostError(f"{outcome.source}: {outcome.error}")
 
 
+def _intent(settings: Settings, sources: list[str] | None) -> str:
+    """What is followed, or looked for, until it is stopped."""
+    at = {"claude-code": ", ".join(map(str, settings.claude_paths)), "cco": settings.cco_url}
+    if sources:
+        followed = " and ".join(f"{source} at {at[source]}" for source in sources)
+        return f"Following {followed}. Ctrl-C stops it."
+    listed = "; ".join(f"{source} at {place}" for source, place in at.items())
+    return f"Following what there is, and looking for the rest: {listed}. Ctrl-C stops it."
+
+
 def _say_from(level: str) -> None:
     """What sources have to say goes to stderr; the libraries under them stay silent."""
     import logging
@@ -120,12 +134,13 @@ def _say_from(level: str) -> None:
 
 
 def _sentence(outcome: Outcome) -> str:
-    """One line on how a source went: `claude-code: ok, 899 calls, 2 rejected, 0.3 s`."""
+    """One line on how a source went: `claude-code: ok, 899 new calls in 12 files, 2 rejected, 0.3 s`."""
     if outcome.outcome == "absent":
         return f"{outcome.source}: not found"
     from ccostdb.reports import count_of
 
-    counts = [count_of(outcome.events, "event"), count_of(outcome.rows, "row")]
+    seen = count_of(outcome.files, "file") if outcome.files else count_of(outcome.events, "new event")
+    counts = [f"{count_of(outcome.calls, 'new call')} in {seen}"]
     counts += [f"{outcome.rejected:,} rejected"] if outcome.rejected else []
     counts += [count_of(outcome.gaps, "gap")] if outcome.gaps else []
     how = outcome.outcome.replace("_", " ")

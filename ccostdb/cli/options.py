@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from ccostdb.errors import CcostError
 
 if TYPE_CHECKING:
     import sqlite3
@@ -38,20 +41,26 @@ db_option = setting_option("--db", "db", metavar="PATH", help="The ledger's file
 
 def current_settings() -> Settings:
     """The settings in force for this command, its flags included."""
+    from pathlib import Path
+
     from ccostdb.settings import load_settings
 
+    try:
+        folder = Path.cwd()
+    except FileNotFoundError as error:
+        raise CcostError("The working folder is no longer there.", "Go to another one, as with: cd ~") from error
     told = click.get_current_context().meta
-    settings = load_settings(told.get(FLAGS))
+    settings = load_settings(told.get(FLAGS), folder=folder)
     told[LEDGER] = settings.db
     return settings
 
 
 @contextmanager
-def open_ledger(settings: Settings) -> Iterator[sqlite3.Connection]:
-    """The ledger for reading, as it is at one moment."""
+def open_ledger(settings: Settings, *, is_priced: bool = False) -> Iterator[sqlite3.Connection]:
+    """The ledger for reading, as it is at one moment; with `is_priced`, with the price book of the settings."""
     from ccostdb.schema import open_reader
 
-    con = open_reader(settings)
+    con = open_reader(settings, is_priced=is_priced, say=partial(click.echo, err=True))
     try:
         con.execute("begin")
         yield con

@@ -26,7 +26,7 @@ def list_(part: str, form: str | None) -> None:
     """
     from ccostdb.price_reports import list_prices
 
-    with open_ledger(current_settings()) as con:
+    with open_ledger(current_settings(), is_priced=True) as con:
         show_table(list_prices(con, part, int(time.time())), form)
 
 
@@ -37,7 +37,7 @@ def show(model: str, form: str | None) -> None:
     """Show every rate that may price MODEL today, the weakest first."""
     from ccostdb.price_reports import show_price
 
-    with open_ledger(current_settings()) as con:
+    with open_ledger(current_settings(), is_priced=True) as con:
         show_table(show_price(con, model, int(time.time())), form)
 
 
@@ -46,7 +46,7 @@ def show(model: str, form: str | None) -> None:
 def sync() -> None:
     """Bring the ledger's price book up to date with ccostdb's and your own rates.
 
-    Every command does so where they differ. Costs stay as they are until reprice.
+    Every command that writes or shows prices does so where they differ. Costs stay as they are until reprice.
     """
     from ccostdb.schema import prepare, writing_lock
 
@@ -64,7 +64,8 @@ def reprice() -> None:
     """Compute every cost again from the price book."""
     import asyncio
 
-    click.echo(f"{asyncio.run(_reprice()):,} costs have changed.")
+    changed = asyncio.run(_reprice())
+    click.echo("1 cost has changed." if changed == 1 else f"{changed:,} costs have changed.")
 
 
 async def _reprice() -> int:

@@ -1,10 +1,49 @@
-"""What a terminal may see of a text that came from elsewhere."""
+"""What a terminal may see of a text: one that came from elsewhere, is long, or that it cannot encode."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import sys
+from typing import TextIO
 
 # Control characters could move the cursor or rewrite what was printed; bidirectional ones reorder it.
 _UNSEEN = dict.fromkeys([*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)], "�")
 _UNSEEN[ord("\t")] = _UNSEEN[ord("\n")] = " "
+_PLAIN = {"–": "-", "…": "~", "•": "*", "✓": "+", "✗": "x"}
 
 
 def printable(text: str) -> str:
     """The text with every control character replaced."""
     return text.translate(_UNSEEN)
+
+
+def wrapped(text: str, out: TextIO | None = None) -> str:
+    """The text with its lines broken at words where `out` (stdout) is a terminal; unchanged where it is not."""
+    if not (out or sys.stdout).isatty():
+        return text
+    from shutil import get_terminal_size
+    from textwrap import wrap
+
+    indent = " " * (len(text) - len(text.lstrip()) + 2) if text.startswith(" ") else ""
+    width = get_terminal_size().columns
+    return "\n".join(
+        wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False) or [""]
+    )
+
+
+def ready_streams() -> None:
+    """Makes stdout and stderr take any text: a closed one drops it, and what one cannot encode is written plainly."""
+    codecs.register_error("ccostdb.plain", _plainly)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - as long as we live
+        elif stream.errors in ("strict", "surrogateescape") and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="ccostdb.plain")
+
+
+def _plainly(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(_PLAIN.get(letter, "?") for letter in error.object[error.start : error.end]), error.end

@@ -13,6 +13,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from ccostdb.cli.printable import printable
+from ccostdb.reports import count_of
 
 if TYPE_CHECKING:
     from ccostdb.reports import Table
@@ -20,20 +21,26 @@ if TYPE_CHECKING:
 UNKNOWN = "–"
 GAP = 2  # cells between two columns: one of padding, one of the box
 PADDING = (0, GAP - 1, 0, 0)
-LEAST_TEXT = 18  # a text may be cut to this
+WIDE_HEADING = 13  # a longer one takes two lines
+TEXT, LEAST_TEXT = 18, 12  # a text is cut to the first to keep any column, to the second to keep one that matters
 UNITS = {
     "_tokens": "tokens", "_usd": "USD", "_usd_estimate": "USD, estimate", "_ms": "ms",
-    "usd_per_million": "USD per M",
+    "usd_per_million": "USD/M", "usd_per_thousand": "USD/1,000",
 }  # fmt: skip
 HEADINGS = {"cache_write_5m": "Write 5m", "cache_write_1h": "Write 1h", "cache_write": "Cache write", "": "Rate"}
+KINDS = ("input", "output", "cache_write_5m", "cache_write_1h", "cache_read")
 SUMMED = ("_tokens", "_usd", "_usd_estimate", "calls", "errors", "_hits")
 # When a terminal is too narrow, what is not named here is given up first, then the last one named.
 RANKS = {name: rank for rank, name in enumerate((
-    "cost_usd", "calls", "started_at", "savings_usd", "share", "total_tokens", "output_tokens",
-    "input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "unpriced_calls",
-    "errors", "sessions", "last_at", "models", "uncached_cost_usd", "response_cache_hits", "latency_ms",
-    "unsplit_calls", "first_at", "ended_at",
+    "prompt_cache_savings_usd", "cost_usd", "calls", "model", "project", "agent", "kind",
+    "input_usd_per_million", "output_usd_per_million", "cache_read_usd_per_million",
+    "cache_write_5m_usd_per_million", "cache_write_1h_usd_per_million", "usd_per_million", "used",
+    "response_cache_savings_usd_estimate", "started_at", "savings_usd", "share", "total_tokens", "output_tokens",
+    "input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens",
+    "unpriced_calls", "errors", "sessions", "last_at", "models", "uncached_cost_usd", "response_cache_hits",
+    "latency_ms", "provider", "source", "counted", "unsplit_calls", "first_at", "ended_at",
 ), start=1)}  # fmt: skip
+MATTERS = RANKS["used"]  # up to this rank, a column is worth a shorter text
 
 
 class Column(NamedTuple):
@@ -45,18 +52,21 @@ class Column(NamedTuple):
     total: str
     is_number: bool
     rank: int
+    can_be_cut: bool = False
 
     @property
     def width(self) -> int:
-        return max(cell_len(text) for text in (self.heading, self.unit, self.total, *self.cells))
+        return max(map(cell_len, (*self.heading.split("\n"), self.unit, self.total, *self.cells)))
 
-    @property
-    def least_width(self) -> int:
-        return self.width if self.is_number else min(self.width, LEAST_TEXT)
+    def narrowed(self, text: int) -> int:
+        """Its width where a text is cut to `text` cells."""
+        return min(self.width, text) if self.can_be_cut else self.width
 
 
 def draw(table: Table, console: Console | None = None) -> None:
-    """Prints a table on the terminal, with a row of totals where there are two rows or more."""
+    """Prints a table on the terminal, with a row of totals where there are two rows or more; nothing without rows."""
+    if not table.rows:
+        return
     console = console or Console(highlight=False, markup=False, emoji=False)
     all_columns = _columns(table)
     columns = _fitting(all_columns, console.width)
@@ -74,32 +84,65 @@ def draw(table: Table, console: Console | None = None) -> None:
     console.print(drawn)
     if len(columns) < len(all_columns):
         kept = {column.heading for column in columns}
-        left_out = ", ".join(each.heading.lower() for each in all_columns if each.heading not in kept)
+        left_out = ", ".join(
+            each.heading.replace("\n", " ").lower() for each in all_columns if each.heading not in kept
+        )
         console.print(Text(f"No room for: {left_out}.", "dim"))
+    uncounted = _counted(table).count(False)
+    if has_totals and uncounted and all(column.heading != "Counted" for column in columns):
+        console.print(Text(f"The total leaves out {count_of(uncounted, 'row')}, not counted."))
+    unsplit = _unsplit(table)
+    if unsplit:
+        console.print(Text(unsplit))
 
 
 def _columns(table: Table) -> list[Column]:
     """The columns that say something: the keys, the cost, and those with a value that is known and not 0."""
-    is_summed = [table.is_summed and len(table.rows) > 1] * len(table.rows)
-    if "counted" in table.columns:  # what is not counted is shown, and in no total
-        index = table.columns.index("counted")
-        is_summed = [each and bool(row[index]) for each, row in zip(is_summed, table.rows, strict=True)]
+    is_counted = _counted(table)
+    is_summed = [table.is_summed and len(table.rows) > 1 and each for each in is_counted]
     columns = []
     for index, name in enumerate(table.columns):
         values = [row[index] for row in table.rows]
-        if index < table.keys:
-            columns.append(_text_column(name, values, 0))
-        elif name == "cost_usd" or any(values):
-            rank = RANKS.get(name, len(RANKS) + 1)
-            is_number = all(value is None or isinstance(value, int | float) for value in values)
+        is_key = index < table.keys
+        if is_key or name == "cost_usd" or any(values):
+            rank = 0 if index == 0 else RANKS.get(name, len(RANKS) + 1)
+            is_number = not is_key and all(value is None or isinstance(value, int | float) for value in values)
             made = _number_column(name, values, is_summed, rank) if is_number else _text_column(name, values, rank)
             columns.append(made)
     return columns
 
 
+def _counted(table: Table) -> list[bool]:
+    """Which rows totals hold: what is not counted is shown, and in no total."""
+    if "counted" not in table.columns:
+        return [True] * len(table.rows)
+    index = table.columns.index("counted")
+    return [bool(row[index]) for row in table.rows]
+
+
+def _unsplit(table: Table) -> str | None:
+    """Why the kinds of tokens do not add up to all tokens, where they do not."""
+    names = [f"{kind}_tokens" for kind in KINDS]
+    if not {"unsplit_calls", "total_tokens", *names} <= set(table.columns):
+        return None
+    rows = [dict(zip(table.columns, row, strict=True)) for row in compress(table.rows, _counted(table))]
+    calls = sum(row["unsplit_calls"] or 0 for row in rows)
+    tokens = sum((row["total_tokens"] or 0) - sum(row[name] or 0 for name in names) for row in rows)
+    return f"{tokens:,} tokens of {count_of(calls, 'call')} came without kinds." if calls and tokens > 0 else None
+
+
 def _text_column(name: str, values: Sequence[object], rank: int) -> Column:
     shown = _flag if name == "counted" else _text
-    return Column(_heading(name), "", [UNKNOWN if value is None else shown(value) for value in values], "", False, rank)
+    cells = [UNKNOWN if value is None else shown(value) for value in values]
+    if name == "hour":
+        cells = _hours(cells)
+    can_be_cut = name != "hour" and not name.endswith("_at")
+    return Column(_heading(name), "", cells, "", False, rank, can_be_cut)
+
+
+def _hours(cells: list[str]) -> list[str]:
+    """Local hours, without their offset from UTC where all have the same."""
+    return [cell[:16].replace("T", " ") for cell in cells] if len({cell[16:] for cell in cells}) == 1 else cells
 
 
 def _number_column(name: str, values: Sequence[float | None], is_summed: Sequence[bool], rank: int) -> Column:
@@ -116,7 +159,12 @@ def _heading(name: str) -> str:
     for ending in (*UNITS, "_at"):
         name = name.removesuffix(ending)
     name = name.rstrip("_")
-    return HEADINGS.get(name, name.replace("_", " ").capitalize())
+    heading = HEADINGS.get(name, name.replace("_", " ").capitalize())
+    spaces = [index for index, letter in enumerate(heading) if letter == " "]
+    if len(heading) <= WIDE_HEADING or not spaces:
+        return heading
+    middle = min(spaces, key=lambda index: abs(2 * index + 1 - len(heading)))
+    return f"{heading[:middle]}\n{heading[middle + 1 :]}"
 
 
 def _flag(value: object) -> str:
@@ -135,7 +183,7 @@ def _number_format(name: str, known: Sequence[float]) -> Callable[[float], str]:
         digits = _dollar_digits([abs(value) for value in known if value])
         least = 10**-digits
         return lambda value: f"<{least:.{digits}f}" if 0 < value < least / 2 else f"{value:,.{digits}f}"
-    if name.endswith("usd_per_million"):
+    if name.endswith(("usd_per_million", "usd_per_thousand")):
         digits = max(2, *(len(f"{value:.6f}".rstrip("0").partition(".")[2]) for value in known), 2)
         return lambda value: f"{value:,.{digits}f}"
     if name == "share":
@@ -153,21 +201,25 @@ def _dollar_digits(amounts: Sequence[float]) -> int:
 def _fitting(columns: list[Column], width: int) -> list[Column]:
     """The columns that fit, the least important left out; what room is left goes to the texts."""
 
-    def room(kept: list[Column]) -> int:
-        return width + GAP - sum(column.least_width + GAP for column in kept)
+    def room(kept: list[Column], text: int) -> int:
+        return width + GAP - sum(column.narrowed(text) + GAP for column in kept)
 
     kept = list(columns)
-    while room(kept) < 0 and any(column.rank for column in kept):
-        kept.remove(max(reversed(kept), key=lambda column: column.rank))
-    spare = max(room(kept), 0)
-    cut = sum(column.least_width < column.width for column in kept)
+    for text, keep_to_rank in ((TEXT, MATTERS), (LEAST_TEXT, 0)):
+        while room(kept, text) < 0 and any(column.rank > keep_to_rank for column in kept):
+            kept.remove(max(reversed(kept), key=lambda column: column.rank))
+        if room(kept, text) >= 0:
+            break
+    spare = max(room(kept, text), 0)
+    cut = sum(column.narrowed(text) < column.width for column in kept)
     fitted = []
     for column in kept:
-        more = 0
-        if column.least_width < column.width:
-            more = min(column.width - column.least_width, spare // cut)
+        least = column.narrowed(text)
+        if least < column.width:
+            more = min(column.width - least, spare // cut)
             spare, cut = spare - more, cut - 1
-        fitted.append(column._replace(cells=[_cut(cell, column.least_width + more) for cell in column.cells]))
+            column = column._replace(cells=[_cut(cell, least + more) for cell in column.cells])  # noqa: PLW2901
+        fitted.append(column)
     return fitted
 
 

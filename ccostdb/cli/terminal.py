@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from ccostdb.cli.printable import printable
+from ccostdb.cli.printable import printable, wrapped
 
 if TYPE_CHECKING:
     from ccostdb.reports import Table
@@ -28,8 +29,16 @@ def show(table: Table, form: str | None) -> None:
 
         draw(table)
     else:
-        from ccostdb.export import WRITERS
-
-        WRITERS[form or "csv"](table.columns, table.rows, sys.stdout)
+        write_rows(form or "csv", table.columns, table.rows, sys.stdout)
     for note in table.notes:
-        click.echo(printable(note), err=not is_drawn)
+        click.echo(wrapped(printable(note)) if is_drawn else printable(note), err=not is_drawn)
+
+
+def write_rows(form: str, columns: Sequence[str], rows: Iterable[Sequence[object]], out: TextIO) -> None:
+    """Writes rows as CSV, JSON or NDJSON: as they are, but to a terminal without control characters."""
+    from ccostdb.export import WRITERS
+
+    if out.isatty():
+        columns = [printable(name) for name in columns]
+        rows = ([printable(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+    WRITERS[form](columns, rows, out)

@@ -28,20 +28,17 @@ LONGEST_S = 10.0  # for the stream; it takes about 1
 
 
 class Transcripts(NamedTuple):
-    """What was written, what was read of it, and the calls that the ledger has from it."""
+    """The calls that were written and into how many files, and the calls that the ledger has of them."""
 
     calls: int
     files: int
-    sightings: int
     recorded_calls: int
 
 
 class Stream(NamedTuple):
-    """What the server counted and showed, and what the ledger has of it."""
+    """The calls that the server counted, and what the ledger has of them."""
 
     calls: int
-    frames: int
-    shown_events: int
     recorded_calls: int
     missing_calls: int
 
@@ -54,10 +51,19 @@ class Demo(NamedTuple):
     stream: Stream
 
 
+def check(db: Path) -> None:
+    """Raises BadArgument for a ledger that has a source and for a folder, NotOurs for what is no ledger."""
+    hint = "The demo needs a ledger of its own: name a file that does not exist yet, or leave --db away."
+    if db.is_dir():
+        raise BadArgument(f"{db} is a folder.", hint)
+    if inspect(Settings(db)).version and _count(db, "select count(*) from source"):
+        raise BadArgument(f"{db} has been recorded into before.", hint)
+
+
 def run(db: Path | None = None) -> Demo:
     """Records the demo into a new ledger: a temporary one, or the file `db`.
 
-    Raises BadArgument where `db` has been recorded into; KeyboardInterrupt when told to end, and then no file stays.
+    `db` is one that `check` let pass. Raises KeyboardInterrupt when told to end, and then no file stays.
     """
     now_ns = time.time_ns()
     _heed_sigterm()
@@ -73,14 +79,14 @@ def run(db: Path | None = None) -> Demo:
 
 def _record_stream(settings: Settings, traffic: list[Event]) -> Stream:
     server = SimulatedCco(traffic)
-    frames = asyncio.run(_follow(settings, server, len(traffic)))
+    is_told = asyncio.run(_follow(settings, server, len(traffic)))
     _heed_sigterm()
-    if frames is None:
+    if is_told:
         raise KeyboardInterrupt
     calls = sum(event.is_call for event in traffic)
     recorded = _count(settings.db, "select count(*) from calls where source = 'cco'")
     missing = _count(settings.db, "select ifnull(sum(missing_calls), 0) from gaps")
-    return Stream(calls, frames, server.shown_events, recorded, missing)
+    return Stream(calls, recorded, missing)
 
 
 def _record_transcripts(settings: Settings, calls: int) -> Transcripts:
@@ -89,11 +95,11 @@ def _record_transcripts(settings: Settings, calls: int) -> Transcripts:
     if outcome.outcome == "stopped":
         raise KeyboardInterrupt
     recorded = _count(settings.db, "select count(*) from calls where source = 'claude-code'")
-    return Transcripts(calls, len(find_files(settings.claude_paths)), outcome.events, recorded)
+    return Transcripts(calls, len(find_files(settings.claude_paths)), recorded)
 
 
-async def _follow(settings: Settings, server: SimulatedCco, events: int) -> int | None:
-    """Follows the server until so many events are in the ledger. Returns how many frames it took; None: told to end."""
+async def _follow(settings: Settings, server: SimulatedCco, events: int) -> bool:
+    """Follows the server until so many events are in the ledger. Returns whether it was told to end before."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         with suppress(NotImplementedError, RuntimeError):  # Windows, or a thread that is not the main one
@@ -101,12 +107,12 @@ async def _follow(settings: Settings, server: SimulatedCco, events: int) -> int 
     async with server.serving() as url, open_store(settings) as store:
         watching = asyncio.create_task(_stop_when_seen(store, events, stop))
         try:
-            outcome = await ingest_cco(store, replace(settings, cco_url=url), once=False, stop=stop)
+            await ingest_cco(store, replace(settings, cco_url=url), once=False, stop=stop)
         finally:
             stop.set()
             is_told = not await watching
         await store.refresh()
-    return None if is_told else outcome.frames
+    return is_told
 
 
 async def _stop_when_seen(store: Store, events: int, stop: asyncio.Event) -> bool:
@@ -126,8 +132,6 @@ async def _stop_when_seen(store: Store, events: int, stop: asyncio.Event) -> boo
 @contextmanager
 def _new_ledger(db: Path | None) -> Iterator[Path]:
     """A file to record into. Unless the demo gets to its end, what was made of it is removed again."""
-    if db is not None:
-        _refuse_used(db)
     path = db or Path(tempfile.mkdtemp(prefix="ccostdb-demo-")) / "demo.db"
     is_new = not path.exists()
     try:
@@ -139,13 +143,6 @@ def _new_ledger(db: Path | None) -> Iterator[Path]:
         if db is None:
             path.parent.rmdir()
         raise
-
-
-def _refuse_used(db: Path) -> None:
-    """Raises BadArgument for a ledger that has a source, NotOurs for what is no ledger."""
-    if inspect(Settings(db)).version and _count(db, "select count(*) from source"):
-        hint = "The demo needs one of its own: name a file that does not exist yet, or leave --db away."
-        raise BadArgument(f"{db} is a ledger that is in use.", hint)
 
 
 def _count(db: Path, query: str) -> int:

@@ -28,10 +28,9 @@ _NOT_FOUND = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\
 
 
 class SimulatedCco:
-    """The server, with all that will happen at it. `shown_events` counts every sighting of one."""
+    """The server, with all that will happen at it."""
 
     def __init__(self, traffic: Sequence[Event]) -> None:
-        self.shown_events = 0
         self.calls = 0
         self._traffic = traffic
         self._pace = random.Random(len(traffic))
@@ -71,8 +70,6 @@ class SimulatedCco:
 
     def snapshot(self) -> dict[str, Any]:
         """What one frame says."""
-        activity = list(self._ring)[-SHOWN:]
-        self.shown_events += len(activity)
         return {
             "project": {
                 "name": PROJECT,
@@ -87,7 +84,7 @@ class SimulatedCco:
                 "uptime": (self._now_ns - self._booted_ns) // SECOND_NS,
                 "process_count": max(1, self._overrides // 10),
             },
-            "activity": activity,
+            "activity": list(self._ring)[-SHOWN:],
             "chart_data": self._chart_data(),
         }
 

@@ -1,8 +1,10 @@
--- One row is a model, of any source, with calls whose cost is unknown. model NULL: the calls that name none.
+-- One row is a model, of any source, with calls whose cost is unknown: calls, which a rate would price, and unsplit_calls,
+-- which none can, since neither cost nor kinds of tokens were sent. model NULL: the calls that name none.
 select
-    (select name from model where model.model_id = daily_usage.model_id) as model,
-    sum(unpriced_calls) as calls
-from daily_usage
+    (select name from model where model.model_id = call.model_id) as model,
+    count(*) filter (where input_tokens is not null) as calls,
+    count(*) filter (where input_tokens is null) as unsplit_calls
+from call
+where reported_nusd is null and computed_nusd is null
 group by model_id
-having sum(unpriced_calls) > 0
-order by calls desc
+order by calls desc, unsplit_calls desc
