@@ -117,7 +117,10 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A frame or element that could not be understood. `place` is file:offset, None for a stream."""
+    """A frame or element that could not be understood. `place` is file:offset, None for a stream.
+
+    `times`: how many such it stands for, where they are too many to keep each.
+    """
 
     at_ns: int
     reason: str

@@ -214,11 +214,17 @@ def _upgrade(settings: Settings, version: int) -> None:
 
 def _raise_from(child: subprocess.CompletedProcess[str], path: Path) -> None:
     """The child's own error for people, or its traceback."""
+    if child.returncode < 0:
+        raise CcostError(f"Making {path} was ended by signal {-child.returncode}.", "Run the same command again.")
     try:
         said = json.loads(child.stdout)
-        raise CcostError(said["message"], said["hint"])
     except ValueError:
         raise RuntimeError(f"upgrading {path} failed:\n{child.stderr}") from None
+    if "sqlite" in said:
+        error = sqlite3.OperationalError(said["sqlite"])
+        error.sqlite_errorcode = said["code"]
+        raise error
+    raise CcostError(said["message"], said["hint"])
 
 
 def _back_up(path: Path, version: int) -> None:

@@ -77,3 +77,6 @@ if __name__ == "__main__":
     except CcostError as error:
         print(json.dumps({"message": error.message, "hint": error.hint}))  # noqa: T201 - the parent reads it
         sys.exit(1)
+    except sqlite3.OperationalError as error:  # a full disk, a lock: the parent knows the sentences
+        print(json.dumps({"sqlite": str(error), "code": error.sqlite_errorcode}))  # noqa: T201
+        sys.exit(1)

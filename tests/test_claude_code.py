@@ -7,7 +7,8 @@ from transcripts import line
 
 from ccostdb.errors import Rejected
 from ccostdb.model import Record, Usage
-from ccostdb.sources.claude_code import RANK_NESTED, RANK_OWN, RANK_SIDECHAIN, excerpt, parse, sightings
+from ccostdb.sources.claude_code import RANK_NESTED, RANK_OWN, RANK_SIDECHAIN, parse, sightings
+from ccostdb.sources.transcript_lines import excerpt
 
 
 def read(found: object) -> Record | None:
@@ -123,9 +124,22 @@ def test_an_old_cost_is_kept_as_text_and_in_nano_usd():
     assert (seen.reported_text, seen.reported_nusd) == ("0.0010500000000000002", 1_050_000)
 
 
-@pytest.mark.parametrize("cost", [None, -1, "0.5", [1]])
-def test_an_old_cost_that_is_no_amount_is_none(cost):
-    assert record(line(costUSD=cost)).reported_nusd is None
+@pytest.mark.parametrize("cost", [None, -1, "0.5", [1], "é", "secret " * 99, 10**30, float("nan")])
+def test_an_old_cost_that_is_no_amount_is_not_kept(cost):
+    seen = record(line(costUSD=cost))
+    assert (seen.reported_text, seen.reported_nusd) == (None, None)
+
+
+def test_an_old_cost_in_bytes_that_are_no_utf8_costs_only_itself():
+    seen = parse(json.dumps(line(costUSD="@")).encode().replace(b"@", b"\xff"))
+    assert seen is not None
+    assert (seen.reported_text, seen.usage.output_tokens) == (None, 10)
+
+
+def test_an_old_cost_written_at_great_length_is_not_kept():
+    seen = parse(json.dumps(line(costUSD=0.5)).encode().replace(b"0.5", b"0.5" + b"0" * 62))
+    assert seen is not None
+    assert (seen.reported_text, seen.reported_nusd) == (None, None)
 
 
 def test_advisor_iterations_are_kept_and_others_are_part_of_the_call():
@@ -206,6 +220,22 @@ def test_a_whole_record_glued_to_a_torn_one_is_read():
     assert seen.usage.output_tokens == 77
 
 
+def test_the_torn_half_before_a_whole_record_is_told_and_the_record_counts():
+    whole = json.dumps(line(output=77), separators=(",", ":")).encode()
+    told: list[tuple[int, str]] = []
+    found = sightings([(5, whole[:300] + whole)], 1, None, lambda offset, why: told.append((offset, why.reason)))
+    assert [seen.usage.output_tokens for seen in found] == [77]
+    assert told == [(5, "half a line, with a whole one glued to it")]
+
+
+def test_the_torn_half_is_told_also_where_the_record_glued_to_it_is_no_call():
+    torn = json.dumps(line(), separators=(",", ":")).encode()[:-2]
+    told: list[int] = []
+    lines = [(5, torn + b'{"type":"user","message":{"content":"hello"}}')]
+    assert list(sightings(lines, 1, None, lambda offset, why: told.append(offset))) == []
+    assert told == [5]
+
+
 @pytest.mark.parametrize(
     ("usage", "reason"),
     [
@@ -248,6 +278,28 @@ def test_an_excerpt_ends_before_the_message_or_is_a_length_and_a_hash():
     assert "secret" not in excerpt(b"secret words")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'a secret "message"',
+        b'{"secret":1,"message":{}}',
+        b'{"type":"user","content":"a secret","message":{}}',
+        b'{"type":"user","content":"a secret "message"',
+        b'{"type":"user","toolUseResult":{"text":"a secret"},"message":{}}',
+        b'{"type":"summary","summary":"a secret","message":{}}',
+        b'{"type":"user","uuid":"u a secret "message"',
+        b'{"uuid":"u","prompt":"a secret","message":{}}',
+    ],
+)
+def test_an_excerpt_never_holds_what_a_user_wrote(text):
+    assert excerpt(text).startswith(f"{len(text)} bytes, sha256 ")
+
+
+def test_an_excerpt_keeps_what_tells_the_line_apart():
+    text = json.dumps(line(), separators=(",", ":")).encode()
+    assert excerpt(text) == text[: text.index(b'"message"')].decode()
+
+
 # --- many lines ---
 
 
@@ -280,6 +332,23 @@ def test_lines_that_differ_in_more_than_their_progress_are_sightings_of_their_ow
 
 def test_lines_with_ids_that_are_not_unique_are_never_taken_together():
     assert len(seen_in(line("msg_1", 1), line("msg_1", 2))) == 2
+    other = "gen-" + "1" * 40
+    assert len(seen_in(line(other, 1, request_id=None), line(other, 2, request_id=None))) == 2
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (None, "2026-08-12T12:00:05.000Z"),
+        ("never", "2026-08-12T12:00:05.000Z"),
+        ("", ""),
+        ("2026-08-12T13:00:00.000+02:00", "2026-08-12T13:00:00.000Z"),
+        ("2026-08-12T12:00:00.000Z", "2026-08-12T14:00:00+04:00"),
+        ("2026-08-12T12:00:00Z", "2026-08-12T12:00:00.500Z"),
+    ],
+)
+def test_lines_whose_times_cannot_be_compared_as_text_are_sightings_of_their_own(before, after):
+    assert len(seen_in(line(output=1, at=before), line(output=2, at=after))) == 2  # type: ignore[arg-type]
 
 
 def test_bad_lines_between_good_ones_are_told_with_their_offset():

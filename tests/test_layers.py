@@ -14,7 +14,8 @@ ORDER = """
     frames window_state alignment windows
     model_names price_plan prices price_entries price_base price_book
     ledger
-    sources.sse sources.cco sources.cco_stream sources.claude_code sources.transcript_files
+    sources.sse sources.cco sources.cco_stream
+    sources.transcript_lines sources.claude_code sources.line_reader sources.transcript_files
     views schema upgrade rollups store
     ingest.outcome ingest.files ingest.streams ingest
     reprice health reports price_reports export
@@ -33,7 +34,7 @@ OUTSIDE = {
     "filelock": {"schema"},
     "genai_prices": {"price_base"},
     "httpx": {"sources.sse", "sources.cco", "sources.cco_stream"},
-    "msgspec": {"model", "sources.claude_code"},
+    "msgspec": {"model", "sources.transcript_lines"},
     "pandas": {"analysis"},
     "platformdirs": {"settings", "sources.cco_stream"},
     "rich": {"cli"},

@@ -10,6 +10,7 @@ from transcripts import line
 from ccostdb import ledger
 from ccostdb.model import NO_COST, Activity, Call, Numbered, Record, Usage
 from ccostdb.prices import PriceBook
+from ccostdb.sources import claude_code
 from ccostdb.sources.claude_code import parse
 
 AGES = {1: 100, 2: 200, 3: 300}
@@ -118,6 +119,40 @@ def test_the_winner_is_what_the_rules_say_when_read_naively(records):
     last_of_each = {record.position_id: record for record in sorted(tied, key=lambda record: record.offset)}
     texts = [f"{record.usage.input_tokens}" for record in last_of_each.values()]
     assert str(fold(*records).input_tokens) == max(texts)
+
+
+@st.composite
+def files_of_lines(draw: st.DrawFn) -> list[bytes]:
+    """Lines of one file that often repeat the one before, with every kind of time that a transcript may have."""
+    offset_times = ["2026-08-12T14:00:01.000+02:00", "2026-08-12T08:00:00-05:00"]
+    lines = []
+    for _ in range(draw(st.integers(1, 6))):
+        each = line(
+            draw(st.sampled_from(["msg_01" + "A" * 24, "gen-" + "1" * 30])),
+            draw(st.sampled_from([1, 2])),
+            at=draw(st.sampled_from([FIRST, LATER, *offset_times, "2026-08-12T12:00:03Z", "never", None])),
+            request_id=draw(st.sampled_from(["req_1", None])),
+            session=draw(st.sampled_from("ab")),
+            cwd=draw(st.sampled_from(["/a", "/b"])),
+            isSidechain=draw(st.sampled_from([False, False, True])),
+            version=draw(st.sampled_from(["1", "2"])),
+        )
+        if each["timestamp"] is None and draw(st.booleans()):
+            del each["timestamp"]
+        lines.append(json.dumps(each).encode())
+    return lines
+
+
+@settings(max_examples=400)
+@given(files_of_lines())
+def test_a_whole_file_gives_the_same_calls_as_every_line_by_itself(lines):
+    numbered = list(enumerate(lines))
+    whole = list(claude_code.sightings(numbered, 1, None, lambda offset, why: None))
+    single = [record for offset, each in numbered if (record := parse(each, 1, offset))]
+    calls = [ledger.fold({}, records, AGES, 0) for records in (whole, single)]
+    for call in (*calls[0].values(), *calls[1].values()):
+        call.origin_offset = 0  # of several lines that agree on everything about their origin, any
+    assert calls[0] == calls[1]
 
 
 def test_a_finished_call_has_its_total_its_provider_and_no_price_from_an_empty_book():

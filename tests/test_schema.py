@@ -332,3 +332,18 @@ def test_a_lock_file_left_behind_locks_nobody_out(tmp_path):
     settings = settings_for(tmp_path, write(tmp_path / "a.jsonl", line()))
     settings.db.with_name("ledger.db.lock").write_text("12345")
     assert import_once(settings).rows == 1
+
+
+def test_a_full_disk_while_the_ledger_is_made_is_sqlites_own_error_with_its_code(tmp_path, monkeypatch):
+    settings = Settings(db=tmp_path / "ledger.db", home_tz="UTC")
+    pragmas = ("pragma page_size = 4096", "pragma max_page_count = 8")
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(
+        f"import ccostdb.schema as s\ns.WRITER_PRAGMAS = (*s.WRITER_PRAGMAS, *{pragmas!r})\n"
+    )
+    monkeypatch.syspath_prepend(str(site))
+    with writing_lock(settings.db), pytest.raises(sqlite3.OperationalError, match="full") as caught:
+        prepare(settings)
+    assert caught.value.sqlite_errorcode == sqlite3.SQLITE_FULL
+    assert inspect(settings).version == 0

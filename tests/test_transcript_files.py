@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from transcripts import import_once, line, rows, settings_for, text_of, write
 
-from ccostdb.sources import transcript_files
-from ccostdb.sources.transcript_files import LineReader, find_files
+from ccostdb.sources import line_reader, transcript_files
+from ccostdb.sources.line_reader import LineReader
+from ccostdb.sources.transcript_files import find_files
 
 A, B, C = (f"msg_01{letter * 24}" for letter in "ABC")
 
@@ -163,11 +164,167 @@ def test_a_link_that_takes_a_files_place_after_it_was_listed_is_not_followed(tmp
     assert list(shelf.read_new([listed], 0)) == []
 
 
+def test_a_pipe_in_the_place_of_a_side_car_is_not_waited_for(tmp_path, home):
+    path = write(home / "agent-a1.jsonl", line(A, isSidechain=True, agentId="a1"))
+    os.mkfifo(path.with_suffix(".meta.json"))
+    settings = settings_for(tmp_path)
+    import_once(settings)
+    assert [row["agent"] for row in rows(settings)] == ["subagent"]
+
+
+def test_a_link_in_the_place_of_a_side_car_is_not_followed(tmp_path, home):
+    path = write(home / "agent-a1.jsonl", line(A, isSidechain=True, agentId="a1"))
+    elsewhere = tmp_path / "elsewhere.json"
+    elsewhere.write_text('{"agentType": "Explore"}')
+    path.with_suffix(".meta.json").symlink_to(elsewhere)
+    assert line_reader.side_car_agent(str(path)) is None
+
+
+# --- what cannot be read ---
+
+UNREADABLE = Path("/proc/self/mem")  # opens like a file, and its first byte cannot be read: EIO
+with_unreadable = pytest.mark.skipif(not UNREADABLE.exists(), reason="needs Linux")
+
+
+def forbid(path: Path, mode: int = 0) -> None:
+    path.chmod(mode)
+    if os.access(path, os.R_OK | os.X_OK if path.is_dir() else os.R_OK):
+        pytest.skip("this user may read everything")
+
+
+def test_a_file_that_may_not_be_read_is_a_reject_once_and_is_read_when_it_may(tmp_path, home):
+    secret = write(home / "a.jsonl", line(A))
+    write(home / "b.jsonl", line(B))
+    forbid(secret)
+    settings = settings_for(tmp_path)
+    for _ in range(2):
+        assert import_once(settings).rejected == 1
+    told = rows(settings, "select place, reason from rejected")
+    assert told == [{"place": str(secret), "reason": "the file cannot be read: Permission denied"}]
+    assert set(outputs(settings)) == {B}
+    secret.chmod(0o600)
+    assert import_once(settings).rejected == 0
+    assert set(outputs(settings)) == {A, B}
+
+
+def test_a_file_that_may_not_be_read_is_told_once_while_following(home):
+    path = write(home / "a.jsonl", line(A))
+    forbid(path)
+    shelf = transcript_files.Shelf([], count(1).__next__)
+    (part,) = shelf.read_new(shelf.changed(find_files([home])), 0)
+    assert [reject.place for reject in part.rejects] == [str(path)]
+    assert shelf.changed(find_files([home])) == []
+    path.chmod(0o600)
+    (part,) = shelf.read_new(shelf.changed(find_files([home])), 0)
+    assert ([record.key for record in part.records], part.rejects) == ([A], [])
+    assert shelf.changed(find_files([home])) == []
+
+
+@pytest.mark.parametrize("mode", [0, 0o400])
+def test_a_folder_that_may_not_be_listed_is_a_reject_once(tmp_path, home, mode):
+    write(home / "b" / "b.jsonl", line(B))
+    write(home / "a" / "a.jsonl", line(A))
+    forbid(home / "a", mode)
+    settings = settings_for(tmp_path)
+    try:
+        assert import_once(settings).rejected == 1
+        roots = [home / "a", home / "a" / "a.jsonl"]
+        assert len(find_files(roots)) == 2
+    finally:
+        (home / "a").chmod(0o700)
+    (told,) = rows(settings, "select place, reason from rejected")
+    assert told["place"].startswith(str(home / "a"))
+    assert "Permission denied" in told["reason"]
+    assert set(outputs(settings)) == {B}
+
+
+@with_unreadable
+def test_a_file_whose_bytes_cannot_be_read_is_a_reject_once_and_stops_nothing(home):
+    write(home / "a.jsonl", line(A))
+    bad = transcript_files.FoundFile(str(UNREADABLE), 1, 2, 1000, 0)
+    shelf = transcript_files.Shelf([], count(1).__next__)
+    (part,) = shelf.read_new([bad, *find_files([home])], 0)
+    assert [record.key for record in part.records] == [A]
+    assert [(each.place, each.reason) for each in part.rejects] == [
+        (str(UNREADABLE), "the file cannot be read: Input/output error")
+    ]
+    assert shelf.changed([bad]) == []
+
+
+@with_unreadable
+def test_reading_that_fails_ends_the_lines_and_says_why():
+    descriptor = os.open(UNREADABLE, os.O_RDONLY)
+    try:
+        reader = LineReader(descriptor, 0)
+        assert list(reader.lines()) == []
+    finally:
+        os.close(descriptor)
+    assert (reader.offset, str(reader.failure)) == (0, "[Errno 5] Input/output error")
+
+
+def test_a_name_that_is_not_printable_is_a_reject_with_the_name_escaped(tmp_path, home):
+    write(home / "a.jsonl", line(A))
+    write(home / "b\x07\udcff.jsonl", line(B))
+    settings = settings_for(tmp_path)
+    for _ in range(2):
+        assert import_once(settings).rejected == 1
+    (told,) = rows(settings, "select place, reason from rejected")
+    assert told == {"place": f"{home}/b\\x07\\udcff.jsonl", "reason": "the file's name is not printable"}
+    assert set(outputs(settings)) == {A}
+
+
+def test_a_file_of_bad_lines_has_as_many_rejects_as_are_of_use_and_one_that_counts_the_rest(home, monkeypatch):
+    monkeypatch.setattr(transcript_files, "REJECTS_A_FILE", 3)
+    path = write(home / "a.jsonl", *["junk"] * 10, line(A), *["junk"] * 10)
+    shelf = transcript_files.Shelf([], count(1).__next__)
+    (part,) = shelf.read_new(find_files([home]), 0)
+    assert [(each.place, each.times) for each in part.rejects] == [
+        *((f"{path}:{offset}", 1) for offset in (0, 5, 10)),
+        (f"{path}:more", 17),
+    ]
+    assert ([record.key for record in part.records], part.lines) == ([A], 21)
+
+
+def test_a_part_ends_where_there_are_many_rejects(home, monkeypatch):
+    monkeypatch.setattr(transcript_files, "RECORDS_A_PART", 5)
+    for name in "abc":
+        write(home / f"{name}.jsonl", *["junk"] * 5)
+    shelf = transcript_files.Shelf([], count(1).__next__)
+    assert [len(part.rejects) for part in shelf.read_new(find_files([home]), 0)] == [5, 5, 5]
+
+
+def test_progress_moves_within_a_file_and_between_files_and_ends_at_the_whole(home, monkeypatch):
+    monkeypatch.setattr(transcript_files, "BYTES_A_PART", 2_000)
+    many = [line(f"msg_01{number:024d}") for number in range(50)]
+    write(home / "a.jsonl", *many)
+    write(home / "b.jsonl", line(A), "{}" * 1_000)
+    shelf = transcript_files.Shelf([], count(1).__next__)
+    files = find_files([home])
+    missing = replace(files[0], path=str(home / "gone.jsonl"), size_bytes=77)
+    parts = list(shelf.read_new([missing, *files], 0))
+    assert len(parts) > 5
+    assert all(0 < part.bytes_done < 6_000 for part in parts)
+    assert sum(part.bytes_done for part in parts) == 77 + sum(file.size_bytes for file in files)
+    assert [record.key for part in parts for record in part.records] == [each["message"]["id"] for each in many] + [A]
+
+
+def test_a_large_file_that_grew_a_little_is_one_part(home, monkeypatch):
+    path = write(home / "a.jsonl", *(line(f"msg_01{number:024d}") for number in range(50)))
+    shelf = transcript_files.Shelf([], count(1).__next__)
+    list(shelf.read_new(find_files([home]), 0))
+    monkeypatch.setattr(transcript_files, "BYTES_A_PART", 2_000)
+    with path.open("a") as file:
+        file.write(text_of(line(A), line(B)))
+    (part,) = shelf.read_new(find_files([home]), 0)
+    assert len(part.records) == 2
+    assert part.bytes_done == path.stat().st_size
+
+
 def test_a_root_may_be_a_config_folder_a_projects_folder_a_project_or_a_file(tmp_path, home):
     path = write(home / "-w" / "a.jsonl", line(A))
     for root in (tmp_path, home, home / "-w", path):
         assert [file.path for file in find_files([root])] == [str(path.resolve())]
-    assert find_files([tmp_path / "nowhere"]) == []
+    assert find_files([tmp_path / "nowhere", path / "below", Path("a\0b")]) == []
     assert len(find_files([tmp_path, home, path])) == 1
 
 
@@ -179,7 +336,7 @@ def test_a_line_of_16_mib_is_read(tmp_path, home):
 
 
 def test_a_line_longer_than_any_call_is_refused_and_the_next_one_read(tmp_path, home, monkeypatch):
-    monkeypatch.setattr(transcript_files, "MAX_LINE_BYTES", 1 << 20)
+    monkeypatch.setattr(line_reader, "MAX_LINE_BYTES", 1 << 20)
     write(home / "a.jsonl", line(A), line(B, content=["x" * (3 << 20)]), line(C))
     settings = settings_for(tmp_path)
     assert import_once(settings).rejected == 1
@@ -217,7 +374,7 @@ def test_windows_line_ends_and_spaces_around_a_line_change_nothing(tmp_path, hom
 def test_lines_are_the_same_however_the_file_is_cut_into_blocks(tmp_path, monkeypatch, block):
     path = write(tmp_path / "a.jsonl", line(A), "junk", "", '{"x":1}', line(B, content=["é" * 50]), "tail")
     path.write_bytes(path.read_bytes()[:-1])
-    monkeypatch.setattr(transcript_files, "BLOCK_BYTES", block)
+    monkeypatch.setattr(line_reader, "BLOCK_BYTES", block)
     descriptor = os.open(path, os.O_RDONLY)
     try:
         reader = LineReader(descriptor, 0)

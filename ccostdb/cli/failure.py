@@ -14,7 +14,16 @@ import click
 from ccostdb.cli.options import LEDGER
 from ccostdb.errors import CcostError
 
-_BY_ERRNO = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EISDIR, errno.ENOTDIR}
+_BY_ERRNO = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.ENAMETOOLONG,
+}
 # SQLite's primary result codes that a person can mend (https://sqlite.org/rescode.html)
 _SQLITE = {
     3: ("SQLite may not open the ledger", "Check who owns the file and its folder."),

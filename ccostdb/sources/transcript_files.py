@@ -2,13 +2,14 @@
 
 A file is remembered by device, inode and the hash of its first bytes; what was read of it by the offset after its last
 newline. A half-written last line waits. A truncated or rewritten file is read again from its start, which changes
-nothing that it said before; a deleted file deletes nothing.
+nothing that it said before; a deleted file deletes nothing. A file or folder that is there and cannot be read is a
+reject, once in a process, and read as soon as it can be.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import json
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
@@ -17,14 +18,14 @@ from pathlib import Path
 
 from ccostdb.errors import Rejected
 from ccostdb.model import Position, Record, Reject
-from ccostdb.sources.claude_code import MARKER, parse, sightings
+from ccostdb.sources.claude_code import parse, sightings
+from ccostdb.sources.line_reader import LineReader, looks_whole, open_regular, side_car_agent
 
-BLOCK_BYTES = 64 * 1024  # fits the processor's cache: larger blocks are slower to search
-MAX_LINE_BYTES = 64 * 1024 * 1024
 HEAD_BYTES = 1024
 RECORDS_A_PART = 10_000
-_OPEN = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-_OPEN_BRACE, _CLOSE_BRACE = b"{}"
+BYTES_A_PART = 64 * 1024 * 1024
+REJECTS_A_FILE = 1_000  # in one pass; what is more is one reject that says how many
+_GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}  # deleted since it was listed, or a link now: nothing to read
 
 
 @dataclass(slots=True)
@@ -40,46 +41,84 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A transcript on disk, as its folder lists it."""
+    """A transcript on disk, as its folder lists it. `refusal`: why it, or a folder of them, cannot even be opened."""
 
     path: str
     device: int
     inode: int
     size_bytes: int
     mtime_ns: int
+    refusal: str | None = None
 
 
 def find_files(roots: Iterable[Path]) -> list[FoundFile]:
     """Every transcript under the roots, oldest change first: ids sort by time, so the ledger's key grows at its end.
 
     A root is a config folder, a projects folder, any folder below, or a file. Links are not followed below a root.
+    What cannot be listed is among them, with a refusal.
     """
-    found: dict[tuple[int, int], FoundFile] = {}
+    found: dict[object, FoundFile] = {}
     pending: list[str] = []
     for root in roots:
-        folder = root / "projects" if (root / "projects").is_dir() else root
-        if folder.is_dir():
-            pending.append(os.path.realpath(folder))
-        elif folder.is_file():
-            _keep(found, os.path.realpath(folder), folder.stat())
-    while pending:
         try:
-            with os.scandir(pending.pop()) as entries:
-                for entry in entries:
+            folder = root / "projects" if _is_folder(root / "projects") else root
+            path = os.path.realpath(folder)
+            if _is_folder(folder):
+                pending.append(path)
+            elif stat.S_ISREG((status := folder.stat()).st_mode):
+                _keep(found, path, status)
+        except OSError as error:
+            _refuse(found, str(root), error)
+        except ValueError:
+            continue  # a name with a NUL: no file has it
+    while pending:
+        _list(pending.pop(), pending, found)
+    return sorted(found.values(), key=lambda each: (each.mtime_ns, each.path))
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except OSError as error:
+        if error.errno in _GONE:
+            return False
+        raise
+
+
+def _list(folder: str, pending: list[str], found: dict[object, FoundFile]) -> None:
+    """Keeps the transcripts of one folder; the folders in it are pending then."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                try:
                     if entry.is_dir(follow_symlinks=False):
                         pending.append(entry.path)
                     elif entry.name.endswith(".jsonl") and entry.is_file(follow_symlinks=False):
                         _keep(found, entry.path, entry.stat(follow_symlinks=False))
-        except OSError:
-            continue  # a folder that vanished or may not be read: its files are not there
-    return sorted(found.values(), key=lambda each: (each.mtime_ns, each.path))
+                except OSError as error:
+                    _refuse(found, entry.path, error)
+    except OSError as error:
+        _refuse(found, folder, error)
 
 
-def _keep(found: dict[tuple[int, int], FoundFile], path: str, status: os.stat_result) -> None:
-    if path.isprintable():  # else no name that Claude Code makes, and none that SQLite can always hold
-        found[(status.st_dev, status.st_ino)] = FoundFile(
+def _keep(found: dict[object, FoundFile], path: str, status: os.stat_result) -> None:
+    if path.isprintable():
+        found[status.st_dev, status.st_ino] = FoundFile(
             path, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
         )
+    else:  # no name that Claude Code makes, and none that SQLite can always hold
+        path = _printable(path)
+        found[path] = FoundFile(path, 0, 0, 0, 0, "the file's name is not printable")
+
+
+def _refuse(found: dict[object, FoundFile], path: str, error: OSError) -> None:
+    if error.errno not in _GONE:
+        path = _printable(path)
+        found[path] = FoundFile(path, 0, 0, 0, 0, f"it cannot be listed: {error.strerror}")
+
+
+def _printable(path: str) -> str:
+    return path if path.isprintable() else path.encode("unicode_escape").decode()
 
 
 class Shelf:
@@ -90,32 +129,36 @@ class Shelf:
         self._by_inode: dict[tuple[int | None, int | None], Position] = {}
         self._by_path: dict[str, Position] = {}
         self._new_id = new_id
+        self._refused: dict[str, int] = {}  # path → the offset at which it cannot be read
         self._part = Part()
+        self._uncounted_bytes = 0  # of the file that is being read
         for position in positions:
             self.ages[position.position_id] = position.first_mtime_ns or 0
             if position.is_current:
                 self._remember(position)
 
     def changed(self, files: Iterable[FoundFile]) -> list[FoundFile]:
-        """The files that are new, or not as they were when they were last read."""
-        return [file for file in files if not self._is_unchanged(file)]
+        """The files that are new, or not as they were when they were last read; but none that still cannot be read."""
+        return [file for file in files if not self._is_unchanged(file) and not self._is_still_refused(file)]
 
     def read_new(self, files: Iterable[FoundFile], now_ns: int) -> Iterator[Part]:
-        """Everything in `files` that was not read before, in parts of about RECORDS_A_PART sightings."""
+        """What in `files` was not read before, in parts of about RECORDS_A_PART sightings or BYTES_A_PART."""
         for file in files:
+            self._uncounted_bytes = file.size_bytes
             try:
-                descriptor = os.open(file.path, _OPEN)
-            except OSError:
-                continue  # deleted since it was listed, or a link: nothing to read, nothing to forget
-            try:
-                if stat.S_ISREG(os.fstat(descriptor).st_mode):
-                    yield from self._read_file(descriptor, file, now_ns)
-            finally:
-                os.close(descriptor)
-            self._part.bytes_done += file.size_bytes
-            if len(self._part.records) >= RECORDS_A_PART:
+                if file.refusal is not None:
+                    self._refuse(file.path, 0, file.refusal, now_ns)
+                else:
+                    with open_regular(file.path) as descriptor:
+                        yield from self._read_file(descriptor, file, now_ns)
+            except OSError as error:
+                if error.errno not in _GONE:
+                    self._refuse(file.path, 0, f"the file cannot be read: {error.strerror}", now_ns)
+            self._part.bytes_done += self._uncounted_bytes
+            part = self._part
+            if len(part.records) + len(part.rejects) >= RECORDS_A_PART or part.bytes_done >= BYTES_A_PART:
                 yield self._cut()
-        if self._part.positions:
+        if self._part.positions or self._part.rejects:
             yield self._cut()
 
     def _read_file(self, descriptor: int, file: FoundFile, now_ns: int) -> Iterator[Part]:
@@ -123,22 +166,58 @@ class Shelf:
         position = self._place(descriptor, file)
         agent = side_car_agent(file.path)
         reader = LineReader(descriptor, position.offset_bytes or 0)
+        self._count_bytes(file, reader.offset)
+        cut_at, reject_count = reader.offset + BYTES_A_PART, 0
 
-        def reject(offset: int, why: Rejected) -> None:
-            self._part.rejects.append(Reject(now_ns, why.reason, why.excerpt, f"{file.path}:{offset}"))
+        def tell(offset: int, why: Rejected) -> None:
+            nonlocal reject_count
+            reject_count += 1
+            if reject_count <= REJECTS_A_FILE:
+                self._part.rejects.append(Reject(now_ns, why.reason, why.excerpt, f"{file.path}:{offset}"))
 
-        for record in sightings(reader.lines(), position.position_id, agent, reject):
+        for record in sightings(reader.lines(), position.position_id, agent, tell):
             self._part.records.append(record)
-            if len(self._part.records) >= 2 * RECORDS_A_PART:
+            if len(self._part.records) >= 2 * RECORDS_A_PART or record.offset >= cut_at:
                 # Not all of the file is read: without a size it counts as changed, should we stop here.
                 self._part.positions.append(replace(position, offset_bytes=record.offset, size_bytes=None))
+                self._count_bytes(file, record.offset)
+                cut_at = record.offset + BYTES_A_PART
                 yield self._cut()
         last = _whole_tail(reader.tail, position.position_id, reader.offset, agent) if reader.tail else None
         if last is not None:
             self._part.records.append(last)
+        if reject_count > REJECTS_A_FILE:
+            reason, more = "more lines of this file that cannot be understood", reject_count - REJECTS_A_FILE
+            self._part.rejects.append(Reject(now_ns, reason, None, f"{file.path}:more", more))
+        self._refused.pop(file.path, None)
+        if reader.failure is not None:
+            position.size_bytes = None  # another process tries again
+            failed_at = os.lseek(descriptor, 0, os.SEEK_CUR)
+            self._refuse(file.path, failed_at, f"the file cannot be read: {reader.failure.strerror}", now_ns)
         position.offset_bytes = reader.offset
         self._part.lines += reader.line_count
         self._part.positions.append(replace(position))
+
+    def _refuse(self, path: str, offset: int, reason: str, now_ns: int) -> None:
+        self._refused[path] = offset
+        self._part.rejects.append(Reject(now_ns, reason, None, path))
+
+    def _is_still_refused(self, file: FoundFile) -> bool:
+        """Whether a file that could not be read still cannot be. Its mtime does not tell."""
+        if file.path not in self._refused or file.refusal is not None:
+            return file.path in self._refused
+        try:
+            with open_regular(file.path) as descriptor:
+                os.pread(descriptor, 1, self._refused[file.path])
+        except OSError:
+            return True
+        return False
+
+    def _count_bytes(self, file: FoundFile, offset: int) -> None:
+        """Counts the file as done up to an offset."""
+        uncounted = max(0, file.size_bytes - offset)
+        self._part.bytes_done += self._uncounted_bytes - uncounted
+        self._uncounted_bytes = uncounted
 
     def _cut(self) -> Part:
         part, self._part = self._part, Part()
@@ -177,62 +256,10 @@ class Shelf:
         self._by_path[position.name] = position
 
 
-class LineReader:
-    """The lines of one open file from an offset on. Afterwards `offset` is where the last whole line ended."""
-
-    def __init__(self, descriptor: int, offset: int) -> None:
-        self.offset = offset
-        self.line_count = 0
-        self.tail = b""  # what follows the last newline
-        self._descriptor = descriptor
-
-    def lines(self) -> Iterator[tuple[int, bytes | None]]:
-        """(offset, line) of every line that may carry a call, or does not look like a JSON object; None: too long.
-
-        The others are searched, never copied: this loop is where an import spends its time.
-        """
-        os.lseek(self._descriptor, self.offset, os.SEEK_SET)
-        pieces: list[bytes] = []  # of a line that goes on in the next block
-        held_bytes = 0
-        while block := os.read(self._descriptor, BLOCK_BYTES):
-            start = 0
-            if pieces:
-                cut = block.find(b"\n")
-                pieces.append(block if cut < 0 else block[:cut])
-                held_bytes += len(pieces[-1])
-                if held_bytes > MAX_LINE_BYTES:
-                    pieces = [b""]
-                if cut < 0:
-                    continue
-                line = None if held_bytes > MAX_LINE_BYTES else b"".join(pieces)
-                if line is None or MARKER in line or not _looks_whole(line):
-                    yield self.offset, line
-                self.line_count += 1
-                self.offset += held_bytes + 1
-                start, pieces = cut + 1, []
-            base, find = self.offset - start, block.find
-            while (end := find(b"\n", start)) >= 0:
-                if end > start and (
-                    find(MARKER, start, end) >= 0 or block[start] != _OPEN_BRACE or block[end - 1] != _CLOSE_BRACE
-                ):
-                    yield base + start, block[start:end]
-                self.line_count += 1
-                start = end + 1
-            self.offset = base + start
-            if start < len(block):
-                pieces.append(block[start:])
-                held_bytes = len(block) - start
-        self.tail = b"".join(pieces)
-
-
-def _looks_whole(line: bytes) -> bool:
-    return not line or (line[0] == _OPEN_BRACE and line[-1] == _CLOSE_BRACE)
-
-
 def _whole_tail(tail: bytes, position_id: int, offset: int, agent: str | None) -> Record | None:
     """The sighting in a last line that only lacks its newline. Half a line is no JSON: it waits for its other half."""
     try:
-        return parse(tail, position_id, offset, agent) if _looks_whole(tail) else None
+        return parse(tail, position_id, offset, agent) if looks_whole(tail) else None
     except Rejected:
         return None
 
@@ -240,17 +267,3 @@ def _whole_tail(tail: bytes, position_id: int, offset: int, agent: str | None) -
 def _has_same_head(descriptor: int, known: Position) -> bool:
     head = os.pread(descriptor, known.head_bytes or 0, 0)
     return len(head) == (known.head_bytes or 0) and hashlib.sha256(head).digest() == known.head_sha256
-
-
-def side_car_agent(path: str) -> str | None:
-    """The sub-agent's type from `agent-….meta.json` beside its transcript; None where there is none."""
-    transcript = Path(path)
-    if not transcript.name.startswith("agent-"):
-        return None
-    try:
-        with transcript.with_suffix(".meta.json").open("rb") as file:
-            found = json.loads(file.read(64 * 1024))
-    except (OSError, ValueError, RecursionError):
-        return None
-    agent = found.get("agentType") if isinstance(found, dict) else None
-    return agent if isinstance(agent, str) and 0 < len(agent) <= 200 else None
