@@ -209,6 +209,7 @@ class Position:
     head_bytes: int | None = None
     head_sha256: bytes | None = None
     first_mtime_ns: int | None = None
+    tail_sha256: bytes | None = None
     is_current: bool = True
     state: str | None = None
 

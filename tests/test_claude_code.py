@@ -213,19 +213,12 @@ def test_bytes_that_are_no_utf8_cost_only_themselves():
     assert seen.project == "/w/\ufffd"
 
 
-def test_a_whole_record_glued_to_a_torn_one_is_read():
-    whole = json.dumps(line(output=77), separators=(",", ":")).encode()
-    seen = parse(whole[:300] + whole)
-    assert seen is not None
-    assert seen.usage.output_tokens == 77
-
-
 def test_the_torn_half_before_a_whole_record_is_told_and_the_record_counts():
     whole = json.dumps(line(output=77), separators=(",", ":")).encode()
     told: list[tuple[int, str]] = []
     found = sightings([(5, whole[:300] + whole)], 1, None, lambda offset, why: told.append((offset, why.reason)))
     assert [seen.usage.output_tokens for seen in found] == [77]
-    assert told == [(5, "half a line, with a whole one glued to it")]
+    assert told == [(5, "the line is no JSON object")]
 
 
 def test_the_torn_half_is_told_also_where_the_record_glued_to_it_is_no_call():
@@ -358,3 +351,73 @@ def test_bad_lines_between_good_ones_are_told_with_their_offset():
     found = list(sightings(lines, 1, None, lambda offset, why: told.append((offset, why.reason))))
     assert [record.usage.output_tokens for record in found] == [20]
     assert told == [(7, "the line is no JSON object"), (9, "the line is longer than any call")]
+
+
+def told_and_seen(text: bytes) -> tuple[list[int], list[tuple[int, str]]]:
+    told: list[tuple[int, str]] = []
+    found = sightings([(100, text)], 1, None, lambda offset, why: told.append((offset, why.reason)))
+    return [seen.usage.output_tokens for seen in found], told
+
+
+A_LINE = json.dumps(line(output=7), separators=(",", ":")).encode()
+B_LINE = json.dumps(line("msg_01BBBBBBBBBBBBBBBBBBBBBBBB", 8), separators=(",", ":")).encode()
+
+
+def test_two_whole_records_on_one_line_are_two_sightings():
+    assert told_and_seen(A_LINE + B_LINE) == ([7, 8], [])
+    assert told_and_seen(A_LINE + b" " + B_LINE + A_LINE[:200]) == (
+        [7, 8],
+        [(100 + len(A_LINE) + 1 + len(B_LINE), "the line is no JSON object")],
+    )
+
+
+@pytest.mark.parametrize("before", [b"\0" * 40, b"\xef\xbb\xbf", b"junk"])
+def test_what_stands_before_a_whole_record_costs_only_itself(before):
+    assert told_and_seen(before + A_LINE) == ([7], [(100, "the line is no JSON object")])
+
+
+def nested(**usage: object) -> dict[str, object]:
+    message = line(output=5, usage=usage)["message"]
+    return {
+        "type": "progress",
+        "data": {"type": "agent_progress", "message": {"type": "assistant", "message": message}},
+    }
+
+
+def test_a_nested_sighting_is_read_as_carefully_as_any_other():
+    assert record(nested(input_tokens=3.0)).usage.input_tokens == 3
+    with pytest.raises(Rejected, match="agent_progress"):
+        read(nested(input_tokens=-3))
+
+
+@pytest.mark.parametrize("word", ["gitBranch", "version", "entrypoint", "cwd", "agentId", "isSidechain", "costUSD"])
+def test_a_word_of_another_type_costs_only_itself(word):
+    seen = record(line(**{word: ["?"]}))
+    assert seen.usage == record(line()).usage
+    assert record(line(usage={"service_tier": 3, "speed": ["fast"]})).usage.speed is None
+    assert record(line(cwd="/" + "x" * 5000)).project is None
+
+
+def test_keys_of_different_forms_never_meet():
+    forms = [
+        key(message_id="a", request_id="b"),
+        key(message_id="msg_a", request_id=None, session="b"),
+        key(message_id="a", request_id=None, session="b", at="c"),
+        key(message_id="a", request_id="b@c"),
+        key(message_id="a@b", request_id=None, session="c", at=""),
+    ]
+    assert len(set(forms)) == len(forms)
+    assert forms[0] == "a:b"
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"output_tokens": 100_000_001},
+        {"server_tool_use": {"web_search_requests": 10_001}},
+        {"iterations": [{"type": "advisor_message", "model": "m", "output_tokens": 1}] * 101},
+    ],
+)
+def test_what_no_request_can_have_used_is_refused(usage):
+    with pytest.raises(Rejected, match="<="):
+        read(line(usage=usage))

@@ -262,14 +262,14 @@ def test_reading_that_fails_ends_the_lines_and_says_why():
     assert (reader.offset, str(reader.failure)) == (0, "[Errno 5] Input/output error")
 
 
-def test_a_name_that_is_not_printable_is_a_reject_with_the_name_escaped(tmp_path, home):
+def test_a_name_that_is_no_utf8_is_a_reject_with_the_name_escaped(tmp_path, home):
     write(home / "a.jsonl", line(A))
     write(home / "b\x07\udcff.jsonl", line(B))
     settings = settings_for(tmp_path)
     for _ in range(2):
         assert import_once(settings).rejected == 1
     (told,) = rows(settings, "select place, reason from rejected")
-    assert told == {"place": f"{home}/b\\x07\\udcff.jsonl", "reason": "the file's name is not printable"}
+    assert told == {"place": f"{home}/b\\x07\\udcff.jsonl", "reason": "the file's name is no UTF-8"}
     assert set(outputs(settings)) == {A}
 
 
@@ -419,3 +419,29 @@ def test_content_is_the_same_in_any_pieces_and_any_order_of_files(tmp_path):
     assert rows(pieces) == rows(whole)
     shutil.rmtree(tmp_path / "pieces" / "projects")
     assert rows(pieces, "select * from daily_costs") == rows(whole, "select * from daily_costs")
+
+
+def test_any_name_that_is_text_is_read(tmp_path, home):
+    write(home / "no\u00a0break\u3000\u202e\n" / "a.jsonl", line(A))
+    settings = settings_for(tmp_path)
+    assert (import_once(settings).rejected, set(outputs(settings))) == (0, {A})
+
+
+def test_a_file_rewritten_in_place_behind_its_start_is_read_again(tmp_path, home):
+    padding = {"type": "summary", "summary": "x" * 2000}
+    path = write(home / "a.jsonl", padding, line(A), line(A, 20))
+    settings = settings_for(tmp_path)
+    import_once(settings)
+    with path.open("r+") as file:  # the same inode, the same size
+        file.write(text_of(padding, line(B), line(B, 30)))
+    import_once(settings)
+    assert outputs(settings) == {A: 20, B: 30}
+
+
+def test_numbers_of_files_up_to_64_bits_fit_into_the_ledger():
+    assert [transcript_files._signed(number) for number in (0, 2**63 - 1, 2**63, 2**64 - 1)] == [
+        0,
+        2**63 - 1,
+        -(2**63),
+        -1,
+    ]

@@ -8,7 +8,8 @@ import sys
 from typing import TextIO
 
 # Control characters could move the cursor or rewrite what was printed; bidirectional ones reorder it.
-_UNSEEN = dict.fromkeys([*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)], "�")
+_BIDIRECTIONAL = (0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_UNSEEN = dict.fromkeys([*range(32), *range(127, 160), *_BIDIRECTIONAL, 0x2028, 0x2029], "�")
 _UNSEEN[ord("\t")] = _UNSEEN[ord("\n")] = " "
 _PLAIN = {"–": "-", "…": "~", "•": "*", "✓": "+", "✗": "x"}
 

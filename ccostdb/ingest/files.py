@@ -118,4 +118,4 @@ class _Pass:
         self.outcome.frames += batch.frames
         self.outcome.events += batch.events
         self.outcome.rows += len(batch.calls)
-        self.outcome.rejected += len(batch.rejects)
+        self.outcome.rejected += sum(each.times for each in batch.rejects)

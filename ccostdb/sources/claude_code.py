@@ -24,6 +24,7 @@ from ccostdb.sources.transcript_lines import (
     decode_leniently,
     decode_progress,
     decode_strictly,
+    records_in,
     reject,
 )
 
@@ -47,21 +48,12 @@ def sightings(
     """
     held: Line | None = None
     held_offset = 0
-    for offset, line in lines:
-        try:
-            if line is None:
-                raise Rejected("the line is longer than any call")
-            found = None if line.isspace() else _call_in(line, offset, tell)
-            if found is None:
-                continue
-            if held is not None and _repeats(found, held):
-                found.timestamp = held.timestamp
-            elif held is not None:
-                record, held = _record(held, position_id, held_offset, file_agent), None
-                yield record
-            held, held_offset = found, offset
-        except Rejected as rejected:
-            tell(offset, rejected)
+    for offset, found in _calls_in(lines, tell):
+        if held is not None and _repeats(found, held):
+            found.timestamp = held.timestamp
+        elif held is not None:
+            yield _record(held, position_id, held_offset, file_agent)
+        held, held_offset = found, offset
     if held is not None:
         yield _record(held, position_id, held_offset, file_agent)
 
@@ -71,20 +63,42 @@ def parse(line: bytes, position_id: int = 0, offset: int = 0, file_agent: str | 
 
     Raises Rejected for a line that is no JSON object, or whose call cannot be counted.
     """
-    found = _call_in(line, offset, _tell_nobody)
+    try:
+        found = _call_of(decode_strictly(line), line)
+    except REFUSED:
+        found = _call_of(decode_leniently(line), line)
     return None if found is None else _record(found, position_id, offset, file_agent)
 
 
-def _tell_nobody(offset: int, rejected: Rejected) -> None:
-    pass
+def _calls_in(lines: Iterable[tuple[int, bytes | None]], tell: Tell) -> Iterator[tuple[int, Line]]:
+    """The lines that tell of a model call; what cannot be understood is told, and passed over."""
+    for offset, line in lines:
+        try:
+            if line is None:
+                raise Rejected("the line is longer than any call")
+            found = _call_of(decode_strictly(line), line)
+            if found is not None:
+                yield offset, found
+        except REFUSED:
+            yield from _read_carefully(offset, line or b"", tell)
+        except Rejected as rejected:
+            tell(offset, rejected)
 
 
-def _call_in(line: bytes, offset: int, tell: Tell) -> Line | None:
+def _read_carefully(offset: int, line: bytes, tell: Tell) -> Iterator[tuple[int, Line]]:
+    """The calls in a line that the strict decoder refuses: one, or several records glued together."""
+    for begin, piece in records_in(line):
+        try:
+            found = None if not piece or piece.isspace() else _call_of(decode_leniently(piece), piece)
+        except Rejected as rejected:
+            tell(offset + begin, rejected)
+            continue
+        if found is not None:
+            yield offset + begin, found
+
+
+def _call_of(found: Line, line: bytes) -> Line | None:
     """The line, if it tells of a model call; for an `agent_progress` line the sub-agent's line that is nested in it."""
-    try:
-        found = decode_strictly(line)
-    except REFUSED:
-        found = decode_leniently(line, offset, tell)
     if found.type == "progress" and found.data:
         found = _nested(found) or found
     elif found.type != "assistant":
@@ -162,14 +176,16 @@ def _identity(message_id: str | None, line: Line) -> str:
     """What makes two sightings one call. Only a `msg_…` id of full length is unique by itself."""
     if message_id and message_id.startswith("msg_") and len(message_id) >= _UNIQUE_ID_LENGTH:
         return message_id
-    parts: tuple[str | None, ...]
+    name, request, session = map(_part, (message_id, line.request_id, line.session_id))
     if line.request_id:
-        parts = (message_id, line.request_id)
-    elif message_id and message_id.startswith("msg_"):
-        parts = (line.session_id, message_id)
-    else:
-        parts = (line.session_id, message_id, line.timestamp)
-    return "|".join((part or "").replace("%", "%25").replace("|", "%7C") for part in parts)
+        return f"{name}:{request}"
+    if message_id and message_id.startswith("msg_"):
+        return f"{name}@{session}"
+    return f"{name}@{session}@{_part(line.timestamp)}"
+
+
+def _part(text: str | None) -> str:
+    return (text or "").replace("%", "%25").replace(":", "%3A").replace("@", "%40")
 
 
 def _nested(line: Line) -> Line | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from ccostdb.sources.transcript_lines import MARKER
 
 BLOCK_BYTES = 64 * 1024  # fits the processor's cache: larger blocks are slower to search
-MAX_LINE_BYTES = 64 * 1024 * 1024
+MAX_LINE_BYTES = 20 * 1024 * 1024  # the largest lines hold 16 MiB; what is longer would fill the memory
 SIDE_CAR_BYTES = 64 * 1024
 _OPEN_BRACE, _CLOSE_BRACE = b"{}"
 

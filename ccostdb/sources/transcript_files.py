@@ -22,6 +22,7 @@ from ccostdb.sources.claude_code import parse, sightings
 from ccostdb.sources.line_reader import LineReader, looks_whole, open_regular, side_car_agent
 
 HEAD_BYTES = 1024
+TAIL_BYTES = 1024
 RECORDS_A_PART = 10_000
 BYTES_A_PART = 64 * 1024 * 1024
 REJECTS_A_FILE = 1_000  # in one pass; what is more is one reject that says how many
@@ -102,13 +103,25 @@ def _list(folder: str, pending: list[str], found: dict[object, FoundFile]) -> No
 
 
 def _keep(found: dict[object, FoundFile], path: str, status: os.stat_result) -> None:
-    if path.isprintable():
-        found[status.st_dev, status.st_ino] = FoundFile(
-            path, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-        )
-    else:  # no name that Claude Code makes, and none that SQLite can always hold
+    if _is_text(path):
+        device, inode = _signed(status.st_dev), _signed(status.st_ino)
+        found[device, inode] = FoundFile(path, device, inode, status.st_size, status.st_mtime_ns)
+    else:
         path = _printable(path)
-        found[path] = FoundFile(path, 0, 0, 0, 0, "the file's name is not printable")
+        found[path] = FoundFile(path, 0, 0, 0, 0, "the file's name is no UTF-8")
+
+
+def _is_text(path: str) -> bool:
+    """Whether SQLite can hold the name."""
+    try:
+        return bool(path.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+def _signed(number: int) -> int:
+    """The same 64 bits, as SQLite holds them: some file systems number up to 2^64."""
+    return number - (1 << 64) if number >= 1 << 63 else number
 
 
 def _refuse(found: dict[object, FoundFile], path: str, error: OSError) -> None:
@@ -195,6 +208,7 @@ class Shelf:
             failed_at = os.lseek(descriptor, 0, os.SEEK_CUR)
             self._refuse(file.path, failed_at, f"the file cannot be read: {reader.failure.strerror}", now_ns)
         position.offset_bytes = reader.offset
+        position.tail_sha256 = _tail_sha256(descriptor, reader.offset)
         self._part.lines += reader.line_count
         self._part.positions.append(replace(position))
 
@@ -242,8 +256,8 @@ class Shelf:
         if known is None:
             known = Position(self._new_id(), file.path, offset_bytes=0, first_mtime_ns=file.mtime_ns)
             self.ages[known.position_id] = file.mtime_ns
-        elif known.inode != file.inode or file.size_bytes < (known.offset_bytes or 0):
-            known.offset_bytes = 0  # the same start, but rewritten or cut: what follows may differ
+        elif known.tail_sha256 is not None and known.tail_sha256 != _tail_sha256(descriptor, known.offset_bytes or 0):
+            known.offset_bytes = 0  # the same start, but rewritten or cut: what follows differs
         head = os.pread(descriptor, HEAD_BYTES, 0)
         known.name, known.device, known.inode = file.path, file.device, file.inode
         known.size_bytes, known.mtime_ns = file.size_bytes, file.mtime_ns
@@ -262,6 +276,12 @@ def _whole_tail(tail: bytes, position_id: int, offset: int, agent: str | None) -
         return parse(tail, position_id, offset, agent) if looks_whole(tail) else None
     except Rejected:
         return None
+
+
+def _tail_sha256(descriptor: int, offset: int) -> bytes:
+    """The hash of what stands before an offset: less than TAIL_BYTES only at the start of a file, or beyond its end."""
+    start = max(0, offset - TAIL_BYTES)
+    return hashlib.sha256(os.pread(descriptor, offset - start, start)).digest()
 
 
 def _has_same_head(descriptor: int, known: Position) -> bool:

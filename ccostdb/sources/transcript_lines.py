@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from itertools import islice
 from typing import Annotated, Any, NoReturn
 
 import msgspec
@@ -21,9 +22,13 @@ from ccostdb.errors import Rejected
 # would slow every import for a line that nobody has seen.
 MARKER = b'"output_tokens"'
 Tell = Callable[[int, Rejected], None]  # the offset of what is refused, and why
-MAX_TOKENS = 1_000_000_000  # more in one request is impossible: the largest context is a thousandth of it
+# More in one request is impossible; and a million of such calls still add up within 64 bits.
+MAX_TOKENS = 100_000_000
+MAX_SEARCHES = 10_000
+MAX_ITERATIONS = 100
 
 Tokens = Annotated[int, msgspec.Meta(ge=0, le=MAX_TOKENS)]
+Searches = Annotated[int, msgspec.Meta(ge=0, le=MAX_SEARCHES)]
 Name = Annotated[str, msgspec.Meta(max_length=512)]
 Path = Annotated[str, msgspec.Meta(max_length=4096)]
 
@@ -34,7 +39,7 @@ class CacheCreation(msgspec.Struct, gc=False):
 
 
 class ServerToolUse(msgspec.Struct, gc=False):
-    web_search_requests: Tokens | None = None
+    web_search_requests: Searches | None = None
 
 
 class Iteration(msgspec.Struct, gc=False):
@@ -57,7 +62,7 @@ class Counts(msgspec.Struct, gc=False):
     service_tier: Name | None = None
     inference_geo: Name | None = None
     speed: Name | None = None
-    iterations: list[Iteration] | None = None
+    iterations: Annotated[list[Iteration], msgspec.Meta(max_length=MAX_ITERATIONS)] | None = None
 
 
 class Message(msgspec.Struct, gc=False):
@@ -102,29 +107,30 @@ def decode_progress(line: Line) -> tuple[str | None, Line] | None:
     """The instance and the line of the sub-agent in an `agent_progress` line; None for any other progress."""
     try:
         progress = _decode_progress(line.data)
-    except REFUSED:
-        return None  # another kind of progress: its data is not ours to read
+    except REFUSED as error:
+        found = _json_object(bytes(line.data))
+        if found is None or found.get("type") != "agent_progress":
+            return None  # another kind of progress: its data is not ours to read
+        found = _whole_numbers({key: found[key] for key in ("type", "agentId", "message") if key in found})
+        if isinstance(found.get("message"), dict):
+            found["message"] = _known(found["message"])
+        try:
+            progress = msgspec.convert(found, _Progress, strict=True)
+        except REFUSED:
+            raise Rejected(f"agent_progress: {error}") from error
     if progress.type != "agent_progress" or progress.message is None:
         return None
     return progress.agent_id, progress.message
 
 
-def decode_leniently(line: bytes, offset: int, tell: Tell) -> Line:
-    """The same line by the forgiving standard decoder: lone surrogates, `3.0` tokens, a torn record glued before it.
+def decode_leniently(line: bytes) -> Line:
+    """The same line by the forgiving standard decoder: lone surrogates, `3.0` tokens, an optional word of another type.
 
-    `tell` gets the torn record, which is lost; Rejected is raised where there is no whole one either.
+    Raises Rejected for what is no JSON object, or a call whose tokens cannot be counted.
     """
     found = _json_object(line)
     if found is None:
-        # A writer that was killed leaves half a record; the next one follows on the same line.
-        starts = [match.start() for match in _GLUED.finditer(line)][1:65]
-        for start in starts:
-            found = _json_object(line[start:])
-            if found is not None:
-                tell(offset, Rejected("half a line, with a whole one glued to it", excerpt(line[:start])))
-                break
-        else:
-            reject("the line is no JSON object", line)
+        reject("the line is no JSON object", line)
     usable = found.get("type") == "assistant" or (found.get("type") == "progress" and MARKER in line)
     if not usable:
         return Line()
@@ -134,6 +140,28 @@ def decode_leniently(line: bytes, offset: int, tell: Tell) -> Line:
         reject(f"{error}", line)
 
 
+def records_in(line: bytes) -> list[tuple[int, bytes]]:
+    """The pieces of a line that is no JSON object, with where each begins: records that were glued together.
+
+    A writer that was killed leaves half a record, or none of its newline; the next record follows on the same line.
+    """
+    start = len(line) - len(line.lstrip())
+    try:
+        # Latin-1, because then a byte is a character; the structure of JSON is ASCII.
+        first, end = _DECODER.raw_decode(line.decode("latin-1"), start)
+    except (ValueError, RecursionError):
+        first, end = None, 0
+    if isinstance(first, dict):
+        if not line[end:].strip():
+            return [(0, line)]
+        return [(0, line[:end]), *((end + begin, piece) for begin, piece in records_in(line[end:]))]
+    for glued in islice(_GLUED.finditer(line, 1), 64):
+        if _json_object(line[glued.start() :]) is not None:
+            return [(0, line[: glued.start()]), (glued.start(), line[glued.start() :])]
+    return [(0, line)]
+
+
+_DECODER = json.JSONDecoder()
 _GLUED = re.compile(rb'\{"(?:parentUuid|type|isSidechain|sessionId|uuid)"')
 
 
@@ -146,18 +174,37 @@ def _json_object(text: bytes) -> dict[str, Any] | None:
 
 
 def _known(found: dict[str, Any]) -> dict[str, Any]:
-    """The keys that `Line` reads, without the content of the message (which may be anything)."""
-    kept = {key: found[key] for key in _LINE_KEYS if key in found}
-    message = kept.get("message")
+    """The keys that `Line` reads, without the content of the message (which may be anything).
+
+    A word that is not of its type costs only itself.
+    """
+    kept = {key: found[key] for key, kind in _LINE_TYPES.items() if key in found and _is_of(found[key], kind)}
+    message = found.get("message")
     if isinstance(message, dict):
         kept["message"] = {key: message[key] for key in ("id", "model", "usage") if key in message}
+        usage = message.get("usage")
+        if isinstance(usage, dict):
+            kept["message"]["usage"] = {
+                key: value for key, value in usage.items() if key not in _USAGE_WORDS or _is_of(value, Name | None)
+            }
     for key in ("data", "costUSD"):
-        if key in kept:
-            kept[key] = msgspec.Raw(json.dumps(_whole_numbers(kept[key])).encode())
+        if key in found:
+            kept[key] = msgspec.Raw(json.dumps(_whole_numbers(found[key])).encode())
     return kept
 
 
-_LINE_KEYS = tuple(each.encode_name for each in msgspec.structs.fields(Line))
+def _is_of(value: Any, kind: Any) -> bool:
+    try:
+        msgspec.convert(value, kind, strict=True)
+    except REFUSED:
+        return False
+    return True
+
+
+_USAGE_WORDS = {"service_tier", "inference_geo", "speed"}
+_LINE_TYPES = {
+    each.encode_name: each.type for each in msgspec.structs.fields(Line) if each.name not in ("cost", "data")
+}
 
 
 def _whole_numbers(value: Any) -> Any:

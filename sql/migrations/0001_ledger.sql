@@ -56,6 +56,7 @@ create table position (
     head_bytes    integer,            -- how much of the start head_sha256 covers
     head_sha256   blob,
     first_mtime_ns integer,           -- mtime when first seen: which file is the older
+    tail_sha256   blob,               -- of the last bytes before offset_bytes; NULL also: not read to its end yet
     is_current    integer not null default 1, -- 0: an earlier content of that path, kept because calls point to it
     state         text                -- JSON of a stream's window; NULL for a file
 ) strict;
