@@ -115,7 +115,8 @@ def _sources(con: sqlite3.Connection, path: Path, condition: Condition) -> Itera
         last = f", last event {row['last_event_at']}" if row["last_event_at"] else ""
         how, state, detail = row["outcome"] or row["state"] or "never run", OK, row["error"]
         if row["outcome"] == "failed":
-            state = PROBLEM
+            # One that never said a word was perhaps only looked for at a wrong address.
+            state, how = (PROBLEM, how) if row["frames"] else (NOTE, f"not found at {row['address']}")
         elif row["last_run_at"] and row["outcome"] is None and not _is_written(path):
             how, state, detail = f"killed while {how}", NOTE, "The next ingest goes on where it stopped."
         yield Finding("sources", row["source"], state, f"{how}, rows: {row['rows']:,}{last}{counted}", detail)
