@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import sha256
-from itertools import pairwise
 from typing import NamedTuple
 
 from ccostdb.model import Activity, Snapshot
@@ -17,11 +16,11 @@ from ccostdb.window_state import HASH_BYTES, Hashes, WindowState
 
 SECOND_NS = 1_000_000_000
 BOOT_TOLERANCE_NS = 1_500_000_000  # uptime is sent in whole seconds
-DISORDER_NS = 1_000_000  # concurrent calls were seen up to 0.8 ms out of order
+LEAP_CALLS = 1_000_000  # no server counts so many between two frames
 
 
 class Frame(NamedTuple):
-    """A snapshot made ready for alignment, oldest event first. A counter not to be used is in `fallen_calls`."""
+    """A snapshot made ready for alignment. A counter not to be used is in `odd_calls`."""
 
     events: tuple[Activity, ...]
     hashes: Hashes
@@ -32,11 +31,16 @@ class Frame(NamedTuple):
     boot_ns: int | None
     time_ns: int
     received_ns: int
-    fallen_calls: int | None = None
+    odd_calls: int | None = None
 
     def counted_calls(self, newest: int) -> int:
         """How many of the newest events the server's counter counts."""
         return sum(self.is_counted[len(self.events) - newest :])
+
+    def turned(self) -> Frame:
+        """The events in the opposite order."""
+        events, hashes, is_counted = self.events[::-1], self.hashes[::-1], self.is_counted[::-1]
+        return self._replace(events=events, hashes=hashes, is_counted=is_counted)
 
 
 class Choice(NamedTuple):
@@ -47,8 +51,8 @@ class Choice(NamedTuple):
 
 
 def read_frame(snapshot: Snapshot, activity: Sequence[Activity], counted: frozenset[str]) -> Frame:
-    """The snapshot's events oldest first, their hashes, and when the server was started, if it says so."""
-    events = tuple(reversed(activity)) if is_newest_first(activity) else tuple(activity)
+    """The snapshot's events as sent, their hashes, and when the server was started, if it says so."""
+    events = tuple(activity)
     updated_ns, uptime_s = snapshot.last_updated_ns, snapshot.uptime_s
     boot_ns = None if updated_ns is None or uptime_s is None else updated_ns - round(uptime_s * 1e9)
     return Frame(
@@ -69,12 +73,11 @@ def hash_text(text: str) -> bytes:
     return sha256(text.encode("utf-8", "surrogatepass")).digest()[:HASH_BYTES]
 
 
-def is_newest_first(activity: Sequence[Activity]) -> bool:
-    """True where times mostly fall; two or three events of a young ring may merely be out of order."""
-    times = [event.occurred_ns for event in activity if event.occurred_ns is not None]
-    falls = sum(later < earlier for earlier, later in pairwise(times))
-    rises = sum(later > earlier for earlier, later in pairwise(times))
-    return falls > rises and (falls > 2 or times[0] - times[-1] > DISORDER_NS)
+def is_near(boot_ns: int | None, other_ns: int | None) -> bool | None:
+    """Whether two times of a server's start are one; None where either is unknown."""
+    if boot_ns is None or other_ns is None:
+        return None
+    return abs(boot_ns - other_ns) <= BOOT_TOLERANCE_NS
 
 
 def is_same_boot(state: WindowState, frame: Frame, size: int) -> bool | None:
@@ -82,10 +85,17 @@ def is_same_boot(state: WindowState, frame: Frame, size: int) -> bool | None:
 
     Where either did not say when it was started, a ring that plainly moved on shows that the server lived on.
     """
-    if state.boot_ns is not None and frame.boot_ns is not None:
-        return abs(frame.boot_ns - state.boot_ns) <= BOOT_TOLERANCE_NS
+    is_same = is_near(state.boot_ns, frame.boot_ns)
+    if is_same is not None:
+        return is_same
     ways = continuations(state.window, frame.hashes, size)
     return None if plain_overlap(state.window, frame, ways) is None else True
+
+
+def is_odd_counter(state: WindowState, frame: Frame) -> bool:
+    """Whether the counter is not one that could follow, within one boot, on the last one."""
+    has_leapt = state.calls is not None and frame.calls is not None and frame.calls - state.calls > LEAP_CALLS
+    return has_leapt or has_fallen(state, frame)
 
 
 def has_fallen(state: WindowState, frame: Frame) -> bool:
@@ -178,7 +188,7 @@ def is_contradicted(state: WindowState, frame: Frame) -> bool:
 
     Half, because an honest counter may lag by the calls in flight.
     """
-    calls = frame.fallen_calls or frame.calls  # one that fell to zero knows nothing
+    calls = frame.odd_calls or frame.calls  # one that fell to zero knows nothing
     if calls is None or not state.window:
         return False
     excess = min(state.deficit.calls, 0) if state.deficit else 0
@@ -226,9 +236,10 @@ def unexplained(state: WindowState, frame: Frame, newest: int) -> int:
     """The calls by which the counter and a choice disagree; 0 without a counter.
 
     A deficit that is still pending may be calls lost for good or calls about to be shown: both are agreement.
+    Beyond belief all choices disagree alike.
     """
     if frame.calls is None:
         return 0
     beyond = frame.calls - state.accounted_calls - frame.counted_calls(newest)
     pending = state.deficit.calls if state.deficit else 0
-    return min(abs(beyond), abs(beyond - pending))
+    return min(abs(beyond), abs(beyond - pending), LEAP_CALLS)

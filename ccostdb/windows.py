@@ -8,15 +8,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ccostdb.alignment import Frame, choose, has_fallen, hash_text, is_copy, is_same_boot, read_frame
+from ccostdb.alignment import (
+    Choice,
+    Frame,
+    choose,
+    hash_text,
+    is_copy,
+    is_odd_counter,
+    is_same_boot,
+    read_frame,
+)
+from ccostdb.boots import begins_empty, has_moved, is_emptied, is_ghost, is_stale, restart_of
 from ccostdb.model import Gap, Numbered, Snapshot
-from ccostdb.window_state import Deficit, Unsettled, WindowState
+from ccostdb.orientation import orient
+from ccostdb.window_state import Deficit, Emptied, Unsettled, WindowState
 
 __all__ = ["Step", "WindowState", "step"]
 
 WINDOW_SIZE = 20
 COUNTED_TYPES = frozenset({"api_call", "cache_hit"})  # what the server's `calls` counts
-FUTURE_NS = 60_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,60 +52,60 @@ def step(
     counted: frozenset[str] = COUNTED_TYPES,
 ) -> Step:
     """The events not seen before, the gaps that are now certain, and the next state."""
-    old = state or WindowState()
-    if snapshot.activity is None or is_stale(old, snapshot):
-        return Step(old)
-    frame = read_frame(snapshot, snapshot.activity, counted)
-    frame_hash = hash_frame(snapshot, frame)
-    if frame_hash and frame_hash == old.frame_hash:
-        return Step(old)  # delivered again: it must not confirm its own deficit
+    known = state or WindowState()
+    if snapshot.activity is None or is_stale(known, snapshot):
+        return Step(known)
+    old, frame = orient(known, read_frame(snapshot, snapshot.activity, counted), size)
+    frame_hash = hash_frame(snapshot, frame) or known.frame_hash
+    is_repeated = snapshot.last_updated_ns is not None and frame_hash == known.frame_hash
+    if is_repeated or is_ghost(old, frame, size):
+        return Step(known)  # a frame delivered again must not confirm its own deficit
+    gaps: tuple[Gap, ...] = ()
+    if is_emptied(old, frame, size):
+        old, _, gaps = take(old, *restart_of(old, size), size)
+    elif begins_empty(old, frame):
+        emptied = Emptied(frame.boot_ns, frame.calls, frame.nusd, frame.time_ns, frame.received_ns)
+        return Step(replace(known, emptied=emptied, frame_hash=frame_hash), is_changed=True)
 
     is_same = is_same_boot(old, frame, size)
-    is_odd = is_same is True and has_fallen(old, frame) and not old.is_odd
-    if is_odd:  # passed over once; a counter that is low twice in a row is used
-        frame = frame._replace(calls=None, nusd=None, fallen_calls=frame.calls)
+    is_odd = is_same is True and is_odd_counter(old, frame) and not old.is_odd
+    if is_odd:  # passed over once; a counter that is odd twice in a row is used
+        frame = frame._replace(calls=None, nusd=None, odd_calls=frame.calls)
     choice = choose(old, frame, size)
     if choice is None and is_copy(old, frame, is_same):
-        return Step(old)
+        return Step(known)
     if choice is None:
-        rejecting = replace(old, rejected=frame.hashes[-size:], frame_hash=frame_hash or old.frame_hash)
+        rejecting = replace(known, rejected=frame.hashes[-size:], frame_hash=frame_hash)
         return Step(rejecting, is_changed=True)
 
-    # Where nothing of the old window is left, and no uptime came, it may be another boot.
-    is_joined = choice.newest == 0 or choice.newest < len(frame.events)
-    boot_ns = old.boot_ns if frame.boot_ns is None and is_joined else frame.boot_ns
-    begun, lost = begin_epoch(old, frame, size) if choice.is_reset else (old, ())
-    accepted, new = accept(begun, frame, choice.newest, size)
-    settled, missed = settle(accepted, frame)
-    after = replace(
-        settled,
-        rejected=(),
-        is_odd=is_odd,
-        boot_ns=boot_ns,
-        last_updated_ns=old.last_updated_ns if snapshot.last_updated_ns is None else snapshot.last_updated_ns,
-        frame_ns=frame.time_ns,
-        frame_hash=frame_hash or old.frame_hash,
-    )
+    taken, new, more_gaps = take(old, frame, choice, size)
+    last_updated_ns = old.last_updated_ns if snapshot.last_updated_ns is None else snapshot.last_updated_ns
+    after = replace(taken, is_odd=is_odd, last_updated_ns=last_updated_ns, frame_hash=frame_hash)
     return Step(
         state=after,
         new=new,
-        gaps=lost + missed,
-        is_changed=after.lasting() != old.lasting(),
+        gaps=gaps + more_gaps,
+        is_changed=after.lasting() != known.lasting(),
         saturation=len(new) / size,
-        is_restart=choice.is_reset and old.epoch > 0,
+        is_restart=after.epoch > known.epoch > 0,
     )
 
 
-def is_stale(state: WindowState, snapshot: Snapshot) -> bool:
-    """True for a frame older than the last one, of this boot or an earlier one.
-
-    A last time that lies in the future of our own clock, where this one does not, proves nothing: a clock was
-    set back, or one frame had an absurd time, and nothing would be read until that time has come.
-    """
-    last, now = state.last_updated_ns, snapshot.last_updated_ns
-    if last is None or now is None or now >= last:
-        return False
-    return not last > snapshot.received_ns + FUTURE_NS >= now
+def take(
+    old: WindowState, frame: Frame, choice: Choice, size: int
+) -> tuple[WindowState, tuple[Numbered, ...], tuple[Gap, ...]]:
+    """The state after a frame that is believed, with its new events and the gaps it makes certain."""
+    # Where nothing of the old window is left, and no uptime came, it may be another boot.
+    is_joined = choice.newest == 0 or choice.newest < len(frame.events)
+    boot_ns = old.boot_ns if frame.boot_ns is None and is_joined else frame.boot_ns
+    moved_boot_ns = None
+    if not choice.is_reset and has_moved(old, frame):
+        boot_ns, moved_boot_ns = old.boot_ns, frame.boot_ns
+    begun, lost = begin_epoch(old, frame, size) if choice.is_reset else (old, ())
+    accepted, new = accept(begun, frame, choice.newest, size)
+    settled, missed = settle(accepted, frame, size)
+    after = replace(settled, rejected=(), emptied=None, boot_ns=boot_ns, frame_ns=frame.time_ns)
+    return replace(after, moved_boot_ns=moved_boot_ns), new, lost + missed
 
 
 def hash_frame(snapshot: Snapshot, frame: Frame) -> bytes:
@@ -114,7 +124,7 @@ def begin_epoch(state: WindowState, frame: Frame, size: int) -> tuple[WindowStat
     if state.deficit is None and state.unsettled is not None:  # started again before any counter came
         calls, nusd = calls + state.unsettled.calls, nusd + state.unsettled.nusd
     elif state.deficit is not None and state.deficit.calls > 0:
-        gaps = missing(state, frame, state.deficit)
+        gaps = missing(state, frame, state.deficit, size)
         calls, nusd = calls + state.deficit.calls, nusd + (state.deficit.nusd or 0)
     epoch = state.epoch + 1
     if not is_first:
@@ -150,7 +160,7 @@ def accept(state: WindowState, frame: Frame, newest: int, size: int) -> tuple[Wi
     return accepted, tuple(Numbered(state.epoch, seq, event) for seq, event in numbered)
 
 
-def settle(state: WindowState, frame: Frame) -> tuple[WindowState, tuple[Gap, ...]]:
+def settle(state: WindowState, frame: Frame, size: int) -> tuple[WindowState, tuple[Gap, ...]]:
     """Compare with the counters. A deficit of calls that stood in two frames is a gap.
 
     Money alone makes none: the server adds floats, and an event may come without its cost.
@@ -160,7 +170,7 @@ def settle(state: WindowState, frame: Frame) -> tuple[WindowState, tuple[Gap, ..
     stood = standing(state.deficit, deficit(state, frame.calls, frame.nusd))
     gaps: tuple[Gap, ...] = ()
     if stood.calls:
-        gaps = missing(state, frame, stood)
+        gaps = missing(state, frame, stood, size)
         state = replace(
             state,
             accounted_calls=state.accounted_calls + stood.calls,
@@ -172,6 +182,8 @@ def settle(state: WindowState, frame: Frame) -> tuple[WindowState, tuple[Gap, ..
     is_whole = left.calls == 0
     if is_whole and state.deficit is not None and state.deficit.calls == 0:
         state = replace(state, unsettled=None)  # the epoch's counters began with its events
+    elif is_whole and state.deficit is None and state.unsettled is not None and not state.unsettled.was_full:
+        state = replace(state, unsettled=state.unsettled._replace(is_whole=True))
     whole_ns = frame.time_ns if is_whole else state.whole_ns
     return replace(state, calls=frame.calls, deficit=left, whole_ns=whole_ns), gaps
 
@@ -189,21 +201,28 @@ def standing(before: Deficit | None, now: Deficit) -> Deficit:
     return Deficit(min(before.calls, now.calls, key=abs), min(money, key=abs, default=None))
 
 
-def missing(state: WindowState, frame: Frame, stood: Deficit) -> tuple[Gap, ...]:
-    """The gap that a deficit is, if it is one: after a restart it may be totals restored from disk.
-
-    A ring that was not full showed every call since the boot, so the rest was restored. Behind a full one
-    calls may be lost as well: of all restored and nothing restored the nearer is taken.
-    """
+def missing(state: WindowState, frame: Frame, stood: Deficit, size: int) -> tuple[Gap, ...]:
+    """The gap that a deficit is, if it is one: after a restart it may be totals restored from disk."""
     kind, calls, nusd = "overflow", stood.calls, stood.nusd
     before = state.unsettled
     if calls < 0:
         kind = "excess"
-    elif before is not None and before.is_first:
+    elif before is not None and before.is_first and not before.is_whole:
         kind = "attach"
-    elif before is not None and (not before.was_full or abs(calls - before.calls) < calls):
+    elif before is not None and are_restored(before, calls, len(state.window) >= size):
         calls -= before.calls
         nusd = None if nusd is None else max(0, nusd - before.nusd)
         if calls <= 0:
             return ()
     return (Gap(state.epoch, kind, state.whole_ns, frame.time_ns, calls, nusd, frame.received_ns),)
+
+
+def are_restored(before: Unsettled, calls: int, is_full: bool) -> bool:
+    """Whether calls that no window showed were counted before the restart and restored from disk.
+
+    A ring that was not full showed every call since the boot, so the rest was restored; unless its counters began
+    with it and it has overflowed since. Behind a ring full at once the nearer of all restored and nothing is taken.
+    """
+    if before.is_whole:
+        return not is_full
+    return not before.was_full or abs(calls - before.calls) < calls

@@ -1,4 +1,4 @@
-"""Fixtures of the tests that run commands: a home of its own, and ledgers in it."""
+"""Fixtures of the tests that run commands: a home of its own, and ledgers in it. How properties are tested."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 from commands import ccostdb, run
+from hypothesis import settings
 from transcripts import line, write
+
+# The same examples in every run, so that a failure is a change's. To look for new ones: --hypothesis-profile=explore
+settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("explore")
+settings.load_profile("repeatable")
 
 
 @pytest.fixture

@@ -62,6 +62,17 @@ class Server:
             self.now_ns += 2_000_000
             self.call(event("m", nusd + len(self.truth) % 7, occurred_ns=self.now_ns))
 
+    def disorder(self, count: int, step_ns: int = 1_100_000) -> None:
+        """Calls that ended at once and are recorded in the wrong order: each is earlier than the one before."""
+        self.now_ns += SECOND
+        first = len(self.truth)
+        self.call(*(event("m", first + n, occurred_ns=self.now_ns - n * step_ns) for n in range(count)))
+
+    def set_clock_back(self, by_s: int = 2) -> None:
+        """Uptime goes on, so the server seems to have been started earlier."""
+        self.now_ns -= by_s * SECOND
+        self.boot_ns -= by_s * SECOND
+
     def frame(self, skew: int = 0, after_s: float = 5) -> Snapshot:
         """The next snapshot. A skew below 0 gives older totals, above 0 totals of calls not yet shown."""
         self.now_ns += int(after_s * SECOND)
@@ -140,6 +151,11 @@ FAULTS: dict[str, Fault] = {
     "no activity": lambda good: replace(good, activity=None),
     "zeroed counters": lambda good: replace(good, calls=0, cost_nusd=0),
     "no counters": lambda good: replace(good, calls=None, cost_nusd=None),
+    "leapt counter": lambda good: replace(good, calls=10**12),
+    "zeroed": lambda good: replace(good, activity=(), calls=0, cost_nusd=0, uptime_s=0.0),
+    "odd uptime": lambda good: replace(good, uptime_s=0.0),
+    "odd uptime, empty": lambda good: replace(good, activity=(), uptime_s=0.0),
+    "far time, empty": lambda good: replace(good, activity=(), last_updated_ns=9_000_000_000 * SECOND),
     "no cost": lambda good: replace(good, cost_nusd=None),
     "no uptime": lambda good: replace(good, uptime_s=None),
     "no time": lambda good: replace(good, last_updated_ns=None),
