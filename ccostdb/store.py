@@ -24,6 +24,7 @@ from ccostdb.resources import sql
 from ccostdb.schema import WRITER_PRAGMAS, prepare, writing_lock
 from ccostdb.settings import Settings
 
+MOST_STORED_IDS = 100_000
 _CONTEXT = ("speed", "service_tier", "inference_geo", "entrypoint", "version", "git_branch")
 _INTERNED = ("model", "project", "agent", "session")
 _PLAIN = tuple(  # columns of `call` that hold what the field of the same name says
@@ -49,18 +50,20 @@ async def open_store(settings: Settings) -> AsyncIterator[Store]:
         async with aiosqlite.connect(settings.db, isolation_level=None, timeout=30.0) as db:
             for pragma in WRITER_PRAGMAS:
                 await db.execute(pragma)
-            made = await db.execute("select home_tz, (select ifnull(max(position_id), 0) from position) from ledger")
-            home_tz, last_position_id = tuple(await made.fetchone() or ("UTC", 0))
+            made = await db.execute(sql("store/opened.sql"))
+            home_tz, next_position_id, is_empty = tuple(await made.fetchone() or ("UTC", 1, False))
             if settings.home_tz not in (None, home_tz):
                 home_tz = settings.home_tz or home_tz
                 await rollups.rezone(db, ZoneInfo(home_tz))
-            yield Store(db, ZoneInfo(home_tz), settings, last_position_id + 1)
+            yield Store(db, settings, ZoneInfo(home_tz), next_position_id, bool(is_empty))
 
 
 class Store:
     """An open ledger. Its caches hold only what is committed."""
 
-    def __init__(self, db: aiosqlite.Connection, home_tz: ZoneInfo, settings: Settings, next_position_id: int) -> None:
+    def __init__(
+        self, db: aiosqlite.Connection, settings: Settings, home_tz: ZoneInfo, next_position_id: int, is_empty: bool
+    ) -> None:
         self.db = db
         self.home_tz = home_tz
         self._position_ids = count(next_position_id)
@@ -68,6 +71,8 @@ class Store:
         self._settings = settings
         self._ids: dict[str, dict[Any, int]] = {name: {} for name in (*_INTERNED, "context")}
         self._buckets: set[int] = set()
+        # Every id that is stored, while a ledger that was empty fills; None: too many, or not known. Spares a look-up.
+        self._stored_ids: set[str] | None = set() if is_empty else None
 
     async def source_id(self, kind: str, address: str) -> int:
         """The id of a source, made when it is new. The first of a kind bears its name, others their address too."""
@@ -113,7 +118,7 @@ class Store:
 
     async def stored_calls(self, call_ids: Iterable[str]) -> dict[str, Call]:
         """The calls that the ledger has of these."""
-        wanted = tuple(call_ids)
+        wanted = tuple(call_ids if self._stored_ids is None else self._stored_ids.intersection(call_ids))
         query = sql("store/stored_calls.sql").replace("(?)", _places(wanted))
         async with self.db.execute(query, wanted) as cursor:
             columns = [column[0] for column in cursor.description]
@@ -139,6 +144,7 @@ class Store:
                 if self.db.in_transaction:  # a task that is cancelled may be stopped before it begins, or after it ends
                     await self.db.execute("rollback")
                 self._buckets.clear()
+                self._stored_ids = None
                 for ids in self._ids.values():
                     ids.clear()
                 raise
@@ -171,6 +177,9 @@ class Store:
             for call, (m, p, a, s), said in zip(calls, names, words, strict=True)
         ]
         await self.db.executemany(_PUT_CALL, rows)
+        if self._stored_ids is not None:
+            self._stored_ids.update(call.call_id for call in calls)
+            self._stored_ids = self._stored_ids if len(self._stored_ids) <= MOST_STORED_IDS else None
         await self.db.execute("update source set has_calls = 1 where source_id = ? and has_calls = 0", (source_id,))
 
     async def _add_buckets(self, buckets: set[int]) -> None:

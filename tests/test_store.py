@@ -158,3 +158,22 @@ def test_an_empty_word_and_none_are_two_circumstances(tmp_path):
         ]
 
     with_store(settings, body)
+
+
+def test_what_a_new_ledger_was_just_given_is_found_again(tmp_path):
+    settings = settings_for(tmp_path)
+
+    async def body(store: Store, source_id: int, run_id: int) -> None:
+        assert await store.stored_calls(["a"]) == {}
+        await store.append(Batch(source_id, run_id, NOON_NS, calls=[call("a")]))
+        assert (await store.stored_calls(["a", "b"])).keys() == {"a"}
+        with pytest.raises(sqlite3.IntegrityError):
+            await store.append(Batch(source_id, run_id, NOON_NS, calls=[call("b"), call("c", status=b"no text")]))
+        assert (await store.stored_calls(["a", "b"])).keys() == {"a"}
+
+    with_store(settings, body)
+
+    async def again(store: Store, source_id: int, run_id: int) -> None:
+        assert (await store.stored_calls(["a", "b"])).keys() == {"a"}
+
+    with_store(settings, again)

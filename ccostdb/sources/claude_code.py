@@ -258,6 +258,6 @@ def _reported(cost: bytes) -> tuple[str | None, int | None]:
     text = cost.decode("ascii", "replace")
     try:
         amount = Decimal(text)
-        return (text, round(amount * 1_000_000_000)) if 0 <= amount <= 1_000_000 else (None, None)
+        return (text, round(amount * 1_000_000_000)) if 0 <= amount <= 10_000 else (None, None)
     except (InvalidOperation, ValueError):
         return None, None
