@@ -78,7 +78,7 @@ class Store:
         """The id of a source, made when it is new. The first of a kind bears its name, others their address too."""
         counted = self._settings.cco_counted if kind == "cco" else None
         async with self._turn:
-            await self.db.execute(sql("store/put_source.sql"), (kind, address, counted))
+            await self.db.execute(sql("store/put_source.sql"), (kind, address))
             await self.db.execute("update source set counted_setting = ? where kind = ?", (counted, kind))
         found = await self._row("select source_id from source where kind = ? and address = ?", (kind, address))
         return int(found[0])

@@ -11,7 +11,7 @@ import click
 
 from ccostdb.cli.options import FLAGS, Command, current_settings, db_option, setting_option
 from ccostdb.cli.printable import printable
-from ccostdb.errors import BadArgument, CcostError, SourceUnavailable, nearest
+from ccostdb.errors import BadArgument, CcostError, nearest
 
 if TYPE_CHECKING:
     from ccostdb.ingest import Outcome
@@ -107,8 +107,6 @@ def _record(ctx: click.Context, sources: list[str] | None) -> None:
     if sources is None and all(outcome.outcome == "absent" for outcome in outcomes):
         click.echo("No source was found. To see what it would look like: ccostdb demo", err=True)
     for outcome in outcomes:
-        if sources and outcome.outcome == "absent":
-            raise SourceUnavailable(outcome.error or f"{outcome.source} is not there.")
         if outcome.outcome == "failed":
             raise CcostError(f"{outcome.source}: {outcome.error}")
 

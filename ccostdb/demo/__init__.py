@@ -101,9 +101,7 @@ def _record_transcripts(settings: Settings, calls: int) -> Transcripts:
 async def _follow(settings: Settings, server: SimulatedCco, events: int) -> bool:
     """Follows the server until so many events are in the ledger. Returns whether it was told to end before."""
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError, RuntimeError):  # Windows, or a thread that is not the main one
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    ingest.stop_on_signals(stop)
     async with server.serving() as url, open_store(settings) as store:
         watching = asyncio.create_task(_stop_when_seen(store, events, stop))
         try:

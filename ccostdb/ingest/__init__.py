@@ -16,7 +16,7 @@ from ccostdb.settings import Settings
 from ccostdb.sources.transcript_files import find_files
 from ccostdb.store import Store, open_store
 
-__all__ = ["SOURCES", "Outcome", "Progress", "run"]
+__all__ = ["SOURCES", "Outcome", "Progress", "run", "stop_on_signals"]
 
 SOURCES = ("claude-code", "cco")
 REFRESH_S = 60.0
@@ -35,6 +35,13 @@ def run(
     return asyncio.run(_Ingest(settings, once, on_progress).run(sources))
 
 
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """Lets SIGINT and SIGTERM set `stop` while the running loop runs."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(NotImplementedError, RuntimeError):  # Windows, or a thread that is not the main one
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+
 class _Ingest:
     """What the sources of one process share."""
 
@@ -45,9 +52,7 @@ class _Ingest:
         self._stop = asyncio.Event()
 
     async def run(self, named: Sequence[str] | None) -> list[Outcome]:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with suppress(NotImplementedError, RuntimeError):  # Windows, or a thread that is not the main one
-                asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+        stop_on_signals(self._stop)
         if named and self._once and "claude-code" in named and not find_files(self._settings.claude_paths):
             where = ", ".join(map(str, self._settings.claude_paths))
             hint = "Give a folder or file: ccostdb ingest claude-code PATH"

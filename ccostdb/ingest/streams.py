@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from ccostdb.errors import CcostError, Rejected
-from ccostdb.ingest.outcome import Outcome, Progress
+from ccostdb.ingest.outcome import Outcome
 from ccostdb.ledger import call_of_activity
 from ccostdb.model import Batch, Position, Reject, Snapshot
 from ccostdb.settings import Settings
@@ -34,7 +34,6 @@ async def ingest_cco(
     *,
     once: bool,
     stop: asyncio.Event,
-    on_progress: Callable[[Progress], None] | None = None,  # noqa: ARG001 - a stream has no end to come nearer to
 ) -> Outcome:
     """Records what CCO shows, until `stop`; with `once` the one snapshot that whoever connects is sent.
 

@@ -77,12 +77,13 @@ def _calls_in(lines: Iterable[tuple[int, bytes | None]], tell: Tell) -> Iterator
             if line is None:
                 raise Rejected("the line is longer than any call")
             found = _call_of(decode_strictly(line), line)
-            if found is not None:
-                yield offset, found
         except REFUSED:
             yield from _read_carefully(offset, line or b"", tell)
         except Rejected as rejected:
             tell(offset, rejected)
+        else:
+            if found is not None:
+                yield offset, found
 
 
 def _read_carefully(offset: int, line: bytes, tell: Tell) -> Iterator[tuple[int, Line]]:
