@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from ccostdb.errors import CcostError, StoreBusy
 from ccostdb.resources import sql
 from ccostdb.schema import SQLITE_FLOOR, Condition, inspect, open_reader, schema_version, writing_lock
-from ccostdb.settings import KEYS, Settings
+from ccostdb.settings import KEYS, LISTS, Settings
 
 OK, NOTE, PROBLEM = "ok", "note", "problem"
 DAMAGED = "Keep a copy of the file, then restore a backup."
@@ -60,9 +60,11 @@ def _settings(settings: Settings) -> Iterator[Finding]:
     for key in KEYS:
         value = getattr(settings, key.name)
         shown = ", ".join(map(str, value)) if isinstance(value, tuple) else "auto" if value is None else str(value)
+        shown = "set, not shown" if key.is_secret and value else shown
         yield Finding("settings", key.name, OK, shown, settings.origins.get(key.name, "default"))
-    if settings.user_prices:
-        yield Finding("settings", "price", OK, f"rates: {len(settings.user_prices)}", settings.origins["user_prices"])
+    for name, field in LISTS.items():
+        if entries := getattr(settings, field):
+            yield Finding("settings", name, OK, f"entries: {len(entries)}", settings.origins[field])
 
 
 def _sqlite() -> Iterator[Finding]:

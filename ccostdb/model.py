@@ -131,15 +131,47 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """What is provably missing. Calls and money are None for a restart: unknown."""
+    """What is provably missing. Calls and money are None for a restart: unknown. `events`: daemon events, if known."""
 
     epoch: int
-    kind: str  # overflow, attach, restart, excess
+    kind: str  # overflow, attach, restart, excess; of daemon events: disconnected, dropped
     from_ns: int | None
     to_ns: int
     calls: int | None
     cost_nusd: int | None
     detected_ns: int
+    events: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonEvent:
+    """One event of a session daemon (CCD). `runtime` and `payload` are JSON text, None where not sent.
+
+    `is_shortened`: long strings of them are only a length and a hash; `content_sha256` is of all that was sent.
+    `occurred_ns` is None where the timestamp cannot be read.
+    """
+
+    event_id: str
+    family: str
+    kind: str
+    profile: str | None
+    timestamp: str | None
+    occurred_ns: int | None
+    received_ns: int
+    runtime: str | None
+    payload: str | None
+    is_shortened: bool
+    content_sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One poll of an endpoint: its answer as JSON text in a settled order, or the error that came instead."""
+
+    endpoint: str
+    polled_ns: int
+    body: str | None
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +256,8 @@ class Batch:
     calls: list[Call] = field(default_factory=list)
     activities: list[Numbered] = field(default_factory=list)
     snapshot: Snapshot | None = None
+    daemon_events: list[DaemonEvent] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     positions: list[Position] = field(default_factory=list)

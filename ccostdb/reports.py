@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ccostdb.errors import BadArgument, nearest
 from ccostdb.resources import sql
-from ccostdb.settings import read_zone
+from ccostdb.setting_values import read_zone
 from ccostdb.views import report_sql
 
 if TYPE_CHECKING:

@@ -9,18 +9,34 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from ccostdb.errors import BadArgument, BadSettings, nearest
-
-if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
+from ccostdb.errors import BadSettings, nearest
+from ccostdb.setting_values import (
+    one_of,
+    read_bool,
+    read_bytes,
+    read_count,
+    read_days,
+    read_full_url,
+    read_headers,
+    read_host,
+    read_hosts,
+    read_path,
+    read_paths,
+    read_port,
+    read_seconds,
+    read_secret,
+    read_time,
+    read_url,
+    read_zone_name,
+)
 
 COSTS = ("auto", "reported", "computed")
 LOG_LEVELS = ("debug", "info", "warning", "error")
+LISTS = {"price": "user_prices", "budget": "user_budgets"}  # [[name]] in a file: its field; read where they are used
 USER_FILE = "config.toml"
 FOLDER_FILE = "ccostdb.toml"
-MAX_URL_CHARACTERS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +56,25 @@ class Settings:
     stream_reopen_s: float = 30.0
     frame_max_bytes: int = 16 * 1024 * 1024
     follow_interval_s: float = 1.0
+    ccd_url: str = "http://127.0.0.1:8820/events"
+    ccd_headers: tuple[tuple[str, str], ...] = ()
+    payload_max_bytes: int = 64 * 1024
+    payload_texts: str = "large"  # shortened where the payload is larger than that; always: in every one
+    cca_url: str = "http://127.0.0.1:8580"
+    cca_api_key: str | None = None
+    cca_interval_s: float = 30.0
+    health_port: int = 8081  # 0: none
+    health_host: str = "127.0.0.1"
+    health_hosts: tuple[str, ...] = ()
+    keep_activities_days: int | None = None  # None: for ever, as the next two
+    keep_daemon_events_days: int | None = None
+    keep_runs_days: int | None = None
+    keep_samples_days: int | None = 90
+    backup_at: str = "03:00"
+    backup_keep: int = 7
+    backup_folder: Path | None = None  # None: `backups` beside the ledger
     user_prices: tuple[dict[str, Any], ...] = ()
+    user_budgets: tuple[dict[str, Any], ...] = ()
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
 
@@ -48,153 +82,51 @@ class Key(NamedTuple):
     """One setting: its field, its place in a file, how a value is read, what it is for.
 
     `read` takes a TOML value or the text of a variable or flag, and the folder where relative paths start;
-    it raises ValueError saying what was expected.
+    it raises ValueError saying what was expected. The value of a secret is never shown.
     """
 
     name: str
     place: str
     read: Callable[[object, Path], object]
     meaning: str
+    is_secret: bool = False
 
     @property
     def variable(self) -> str:
         return f"CCOSTDB_{self.name.upper()}"
 
 
-def _read_text(value: object, _: Path) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError("a text")
-    return value.strip()
-
-
-def _read_path(value: object, folder: Path) -> Path:
-    text = _read_text(str(value) if isinstance(value, Path) else value, folder)
-    if "\0" in text:
-        raise ValueError("a path")
-    return folder / Path(text).expanduser()
-
-
-def _read_paths(value: object, folder: Path) -> tuple[Path, ...]:
-    """A list, or texts with commas between them, as in CLAUDE_CONFIG_DIR."""
-    parts = value if isinstance(value, list | tuple) else _read_text(value, folder).split(",")
-    paths = tuple(_read_path(part, folder) for part in parts if str(part).strip())
-    if not paths:
-        raise ValueError("one path or more")
-    return paths
-
-
-def _read_bool(value: object, _: Path) -> bool | None:
-    """None is 'auto': decided by rule."""
-    known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False, "auto": None}
-    text = str(value).strip().lower()
-    if text not in known:
-        raise ValueError("true, false or auto")
-    return known[text]
-
-
-def _read_seconds(value: object, _: Path) -> float:
-    expected = "a number of seconds above 0"
-    if isinstance(value, bool):
-        raise ValueError(expected)
-    try:
-        seconds = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise ValueError(expected) from None
-    if not 0 < seconds < 1e6:
-        raise ValueError(expected)
-    return seconds
-
-
-def _read_bytes(value: object, _: Path) -> int:
-    text = str(value).replace("_", "")
-    if not text.isascii() or not text.isdigit() or not 1024 <= int(text) < 2**31:
-        raise ValueError("a whole number of bytes from 1024 to 2147483647")
-    return int(text)
-
-
-def _one_of(*known: str) -> Callable[[object, Path], str]:
-    def read(value: object, _: Path) -> str:
-        text = str(value).strip().lower()
-        if text not in known:
-            raise ValueError(f"one of {', '.join(known)}")
-        return text
-
-    return read
-
-
-def read_zone(name: str) -> ZoneInfo:
-    """The zone of that name; raises BadArgument with the nearest name that exists."""
-    import zoneinfo
-
-    try:
-        return zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:  # OSError: a folder of zones
-        known = zoneinfo.available_timezones()
-        hint = nearest(name, known) if known else "Install the package tzdata."
-        message = f"There is no time zone {name[:80]!r}."
-        raise BadArgument(message, hint if len(hint) < 100 else "Europe/Berlin is one.") from error
-
-
-def _read_zone(value: object, folder: Path) -> str:
-    name = _read_text(value, folder)
-    try:
-        read_zone(name)
-    except BadArgument as error:
-        raise ValueError(f"a time zone ({error.hint})") from error
-    return name
-
-
-def _read_url(value: object, folder: Path) -> str:
-    """The address of a server, without a path's end that we add ourselves. Nobody checks it again."""
-    from urllib.parse import urlsplit
-
-    text = _read_text(value, folder)
-    try:
-        parts = urlsplit(text)
-        is_good = parts.scheme in ("http", "https") and parts.port != 0 and len(text) <= MAX_URL_CHARACTERS
-    except ValueError:
-        is_good = False
-    if not is_good or any(character.isspace() or not character.isprintable() for character in text):
-        raise ValueError("an address such as http://localhost:8080")
-    if "@" in parts.netloc or "?" in text or "#" in text:
-        raise ValueError("an address without user, password, ? and #")
-    if not _is_host(parts.hostname or ""):
-        raise ValueError("an address whose host is a name in ASCII (xn--… if need be) or an IP address")
-    text = parts.scheme + text[len(parts.scheme) :]  # in lower case
-    return text.rstrip("/").removesuffix("/api/stream").rstrip("/")
-
-
-def _is_host(host: str) -> bool:
-    """Whether it is an IP address, or a name that can be asked for: RFC 1123, and the _ that some networks use.
-
-    Names beyond ASCII are left to the person: the two standards for them disagree on which host some of them are.
-    """
-    import re
-    from ipaddress import ip_address
-
-    if ":" in host or re.search(r"(^|\.)[0-9]+\.?$", host):  # a name's last part is no number
-        try:
-            ip_address(host)
-        except ValueError:
-            return False
-        return "%" not in host
-    return len(host) <= 253 and re.fullmatch(r"([a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", host) is not None
-
-
 KEYS = (
-    Key("db", "db", _read_path, "the ledger's file"),
-    Key("home_tz", "home_tz", _read_zone, "the zone of local days"),
-    Key("cost", "cost", _one_of(*COSTS), "which cost reports show"),
-    Key("log_level", "log_level", _one_of(*LOG_LEVELS), "how much is said while following"),
-    Key("cco_url", "sources.cco.url", _read_url, "where CCO answers"),
-    Key("cco_counted", "sources.cco.counted", _read_bool, "whether CCO's calls belong in totals"),
-    Key("claude_paths", "sources.claude-code.paths", _read_paths, "where Claude Code's transcripts lie"),
-    Key("reconnect_initial_s", "reconnect_initial_s", _read_seconds, "the longest first wait for a retry"),
-    Key("reconnect_max_s", "reconnect_max_s", _read_seconds, "the longest wait for a retry"),
-    Key("stream_dead_after_s", "stream_dead_after_s", _read_seconds, "how long a stream may be silent"),
-    Key("stream_reopen_s", "stream_reopen_s", _read_seconds, "the longest life of one CCO connection"),
-    Key("frame_max_bytes", "frame_max_bytes", _read_bytes, "the largest frame that is read"),
-    Key("follow_interval_s", "follow_interval_s", _read_seconds, "how often transcripts are looked at"),
+    Key("db", "db", read_path, "the ledger's file"),
+    Key("home_tz", "home_tz", read_zone_name, "the zone of local days"),
+    Key("cost", "cost", one_of(*COSTS), "which cost reports show"),
+    Key("log_level", "log_level", one_of(*LOG_LEVELS), "how much is said while following"),
+    Key("cco_url", "sources.cco.url", read_url, "where CCO answers"),
+    Key("cco_counted", "sources.cco.counted", read_bool, "whether CCO's calls belong in totals"),
+    Key("claude_paths", "sources.claude-code.paths", read_paths, "where Claude Code's transcripts lie"),
+    Key("reconnect_initial_s", "reconnect_initial_s", read_seconds, "the longest first wait for a retry"),
+    Key("reconnect_max_s", "reconnect_max_s", read_seconds, "the longest wait for a retry"),
+    Key("stream_dead_after_s", "stream_dead_after_s", read_seconds, "how long a stream may be silent"),
+    Key("stream_reopen_s", "stream_reopen_s", read_seconds, "the longest life of one CCO connection"),
+    Key("frame_max_bytes", "frame_max_bytes", read_bytes, "the largest frame that is read"),
+    Key("follow_interval_s", "follow_interval_s", read_seconds, "how often transcripts are looked at"),
+    Key("ccd_url", "sources.ccd.url", read_full_url, "where CCD's event stream is"),
+    Key("ccd_headers", "sources.ccd.headers", read_headers, "what is sent along with a request to CCD", True),
+    Key("payload_max_bytes", "sources.ccd.payload_max_bytes", read_bytes, "the largest payload that is kept whole"),
+    Key("payload_texts", "sources.ccd.payload_texts", one_of("large", "always"), "which payloads are shortened"),
+    Key("cca_url", "sources.cca.url", read_url, "where CCA answers"),
+    Key("cca_api_key", "sources.cca.api_key", read_secret, "the key that CCA asks for", True),
+    Key("cca_interval_s", "sources.cca.interval_s", read_seconds, "how often CCA is asked"),
+    Key("health_port", "health_port", read_port, "where /health and /metrics answer"),
+    Key("health_host", "health_host", read_host, "the address they are bound to"),
+    Key("health_hosts", "health_hosts", read_hosts, "more names by which they may be asked"),
+    Key("keep_activities_days", "keep.activities_days", read_days, "how long CCO's activities are kept"),
+    Key("keep_daemon_events_days", "keep.daemon_events_days", read_days, "how long daemon events are kept"),
+    Key("keep_runs_days", "keep.runs_days", read_days, "how long runs of sources and jobs are kept"),
+    Key("keep_samples_days", "keep.samples_days", read_days, "how long samples are kept"),
+    Key("backup_at", "backup.at", read_time, "when the nightly backup is made, in the home time zone"),
+    Key("backup_keep", "backup.keep", read_count, "how many backups are kept"),
+    Key("backup_folder", "backup.folder", read_path, "where backups lie"),
 )
 _BY_NAME = {key.name: key for key in KEYS}
 _BY_PLACE = {key.place: key for key in KEYS}
@@ -261,12 +193,13 @@ def _with_file(settings: Settings, path: Path, shown: str) -> Settings:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BadSettings(f"{shown} is no valid TOML: {error}.") from error
-    rates = table.pop("price", [])
-    if not isinstance(rates, list) or not all(isinstance(rate, dict) for rate in rates):
-        raise BadSettings(f"price in {shown} should be tables.", "Write each rate under its own [[price]].")
-    if rates:
-        origins = {**settings.origins, "user_prices": shown}
-        settings = replace(settings, user_prices=(*settings.user_prices, *rates), origins=origins)
+    for name, field_name in LISTS.items():
+        entries = table.pop(name, [])
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise BadSettings(f"{name} in {shown} should be tables.", f"Write each under its own [[{name}]].")
+        if entries:
+            values: dict[str, Any] = {field_name: (*getattr(settings, field_name), *entries)}
+            settings = replace(settings, **values, origins={**settings.origins, field_name: shown})
     for place, value in _leaves(table, shown):
         settings = _with_value(settings, _BY_PLACE[place], value, path.parent, shown)
     return settings
@@ -281,7 +214,7 @@ def _leaves(table: Mapping[str, object], shown: str, prefix: str = "") -> Iterat
         elif place in _BY_PLACE:
             yield place, value
         else:
-            known = [*_BY_PLACE, "price"]
+            known = [*_BY_PLACE, *LISTS]
             raise BadSettings(f"{shown} sets {place}, which is unknown.", nearest(place, known))
 
 
@@ -290,7 +223,7 @@ def _with_value(settings: Settings, key: Key, value: object, folder: Path, origi
         read = key.read(value, folder)
     except (ValueError, RuntimeError) as error:  # RuntimeError: `~nobody/…` has no home
         shown = key.place if origin.endswith(".toml") else key.name
-        got = "" if "@" in str(value) else f", not {str(value)[:80]!r}"  # @: it may hold a password
+        got = "" if key.is_secret or "@" in str(value) else f", not {str(value)[:80]!r}"  # @: it may hold a password
         raise BadSettings(f"{shown} from {origin} should be {error}{got}.") from error
     values: dict[str, Any] = {key.name: read, "origins": {**settings.origins, key.name: origin}}
     return replace(settings, **values)

@@ -18,7 +18,7 @@ import aiosqlite
 
 from ccostdb import rollups
 from ccostdb.clock import calendar_row
-from ccostdb.model import QUARTER_HOUR_NS, QUARTER_HOUR_S, Batch, Call, Numbered, Position, Snapshot
+from ccostdb.model import QUARTER_HOUR_NS, QUARTER_HOUR_S, Batch, Call, DaemonEvent, Gap, Numbered, Position, Snapshot
 from ccostdb.prices import PriceBook, Rate
 from ccostdb.resources import sql
 from ccostdb.schema import WRITER_PRAGMAS, prepare, writing_lock
@@ -36,6 +36,7 @@ _PUT_CALL = (
     f"on conflict (call_id) do update set {', '.join(f'{name} = excluded.{name}' for name in _COLUMNS[1:])}"
 )
 _plain_of, _context_of, _names_of = attrgetter(*_PLAIN), attrgetter(*_CONTEXT), attrgetter(*_INTERNED)
+_gap_of = attrgetter(*(each.name for each in fields(Gap)))
 _position_of = attrgetter(*(each.name for each in fields(Position)))
 
 
@@ -222,9 +223,13 @@ class Store:
             await self.db.executemany(sql("store/add_activity.sql"), rows)
         if batch.snapshot:
             await self.db.execute(sql("store/add_snapshot.sql"), _snapshot_row(source_id, batch.snapshot))
+        if batch.daemon_events:
+            rows = [(source_id, *_daemon_event_row(each)) for each in batch.daemon_events]
+            await self.db.executemany(sql("store/add_daemon_event.sql"), rows)
+        samples = [(source_id, each.endpoint, each.polled_ns, each.body, each.error) for each in batch.samples]
+        await self.db.executemany(sql("store/add_sample.sql"), samples)
         for gap in batch.gaps:
-            row = (source_id, gap.epoch, gap.kind, gap.from_ns, gap.to_ns, gap.calls, gap.cost_nusd, gap.detected_ns)
-            await self.db.execute(sql("store/add_gap.sql"), row)
+            await self.db.execute(sql("store/add_gap.sql"), (source_id, *_gap_of(gap)))
         rejects = [(source_id, each.at_ns, each.place, each.reason, each.excerpt, each.times) for each in batch.rejects]
         await self.db.executemany(sql("store/add_rejected.sql"), rejects)
 
@@ -234,7 +239,7 @@ class Store:
             await self.db.executemany(sql("store/put_position.sql"), rows)
 
     async def _add_progress(self, batch: Batch) -> None:
-        rows = len(batch.calls) + len(batch.activities)
+        rows = len(batch.calls) + len(batch.activities) + len(batch.daemon_events) + len(batch.samples)
         rejected = sum(each.times for each in batch.rejects)
         progress = (
             *(batch.now_ns, batch.state, batch.connections, batch.frames, batch.events, rows, rejected),
@@ -259,6 +264,15 @@ def _activity_row(source_id: int, numbered: Numbered, now_ns: int) -> tuple[Any,
         *(source_id, numbered.epoch, numbered.seq, event.timestamp),
         *(now_ns if is_unreadable else event.occurred_ns, is_unreadable, event.event_type, event.agent_name),
         *(event.model, event.tokens, event.latency_ms, event.status, event.cost_text, event.cost_nusd, event.raw),
+    )
+
+
+def _daemon_event_row(event: DaemonEvent) -> tuple[Any, ...]:
+    is_unreadable = event.occurred_ns is None
+    return (
+        *(event.event_id, event.family, event.kind, event.profile, event.timestamp),
+        *(event.received_ns if is_unreadable else event.occurred_ns, is_unreadable, event.received_ns),
+        *(event.runtime, event.payload, event.is_shortened, event.content_sha256),
     )
 
 

@@ -38,7 +38,7 @@ def test_a_sound_ledger_has_no_problem(ledger: Path) -> None:
     found = findings()
     assert problems(found) == []
     assert named(found, "integrity")["state"] == "ok"
-    assert named(found, "schema")["value"] == "1 of 1"
+    assert named(found, "schema")["value"] == "2 of 2"
     assert named(found, "home zone")["value"] == "UTC"
     assert str(ledger) in named(found, "file")["value"]
 

@@ -13,7 +13,10 @@ from ccostdb.resources import sql, sql_names
 ROOT = Path(__file__).parent.parent
 
 # A released migration never changes: a new one is added instead.
-MIGRATIONS = {"0001_ledger": "d0b74dfc8431d7d277bce6f82c2cb694e64bda7215eac57fbd827b33971d1256"}
+MIGRATIONS = {
+    "0001_ledger": "d0b74dfc8431d7d277bce6f82c2cb694e64bda7215eac57fbd827b33971d1256",
+    "0002_daemon": "3f8af3467183f9cc88afaf6c3c9ff388bb3bf378b16c9208e92530722a3311dd",
+}
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "ccostdb").rglob("*.py")), ids=lambda path: path.stem)
