@@ -6,8 +6,9 @@ None means unknown or not sent and is never 0.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -39,6 +40,23 @@ class Usage(NamedTuple):
     advisor: str | None = None  # JSON list of {model, input_tokens, …}: extra billed iterations
 
 
+class Claim(NamedTuple):
+    """What one sighting of a call says of it, but for whose it is. `is_sidechain` is 0 or 1, as SQLite has it."""
+
+    usage: Usage | None  # None: only a total was sent
+    model: str | None = None
+    agent: str | None = None
+    agent_instance: str | None = None
+    is_sidechain: int | None = None
+    status: str | None = None
+    request_id: str | None = None
+    entrypoint: str | None = None
+    version: str | None = None
+    git_branch: str | None = None
+    reported_text: str | None = None
+    reported_nusd: int | None = None
+
+
 class Record(msgspec.Struct, frozen=True, gc=False):
     """One sighting of a model call in a transcript, at `offset` of the file `position_id`.
 
@@ -48,23 +66,13 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     key: str
     rank: int
     usage: Usage
+    claim: Claim
     position_id: int
     offset: int
     occurred_ns: int | None
-    model: str | None
     session: str | None
     project: str | None
-    agent: str | None
-    agent_instance: str | None
-    is_sidechain: bool
     is_copied: bool
-    is_error: bool
-    request_id: str | None
-    entrypoint: str | None
-    version: str | None
-    git_branch: str | None
-    reported_text: str | None
-    reported_nusd: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,40 +192,20 @@ class Numbered:
 
 
 class Call(msgspec.Struct, gc=False):
-    """One model call, as a row of `call` (names instead of ids for what is interned)."""
+    """One model call: what the sighting that won says, whose it is, and what follows from both.
+
+    `rivals`: JSON of claims of other files that are as good; None: there are none.
+    """
 
     call_id: str
     occurred_ns: int
     is_receipt_time: bool
-    model: str | None = None
-    provider: str | None = None
+    claim: Claim
     project: str | None = None
-    agent: str | None = None
     session: str | None = None
-    agent_instance: str | None = None
-    is_sidechain: bool | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_write_5m_tokens: int | None = None
-    cache_write_1h_tokens: int | None = None
-    cache_read_tokens: int | None = None
     total_tokens: int | None = None
-    web_searches: int | None = None
-    advisor: str | None = None
-    speed: str | None = None
-    service_tier: str | None = None
-    inference_geo: str | None = None
-    entrypoint: str | None = None
-    version: str | None = None
-    git_branch: str | None = None
-    latency_ms: int | None = None
-    status: str | None = None
-    is_response_cache_hit: bool = False
-    reported_nusd: int | None = None
-    reported_text: str | None = None
     computed_nusd: int | None = None
     uncached_nusd: int | None = None
-    request_id: str | None = None
     record_rank: int = 0
     position_id: int = 0
     position_offset: int = 0
@@ -225,6 +213,17 @@ class Call(msgspec.Struct, gc=False):
     origin_position_id: int = 0
     origin_offset: int = 0
     rivals: str | None = None
+    latency_ms: int | None = None
+    is_response_cache_hit: bool = False
+
+
+def call_of_row(row: Sequence[Any]) -> Call:
+    """The call in a row of sql/store/stored_calls.sql."""
+    call_id, occurred_ns, is_receipt_time, *rest = row
+    words = len(Usage._fields) + len(Claim._fields) - 1
+    usage = None if rest[0] is None else Usage(*rest[: len(Usage._fields)])
+    claim = Claim(usage, *rest[len(Usage._fields) : words])
+    return Call(call_id, occurred_ns, is_receipt_time, claim, *rest[words:])
 
 
 @dataclass(slots=True)

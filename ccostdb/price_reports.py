@@ -8,8 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from ccostdb.errors import BadArgument, UnknownModel, nearest
-from ccostdb.ledger import usage_of
-from ccostdb.model import Call
+from ccostdb.model import Call, call_of_row
 from ccostdb.price_plan import FACTOR, KINDS
 from ccostdb.prices import PriceBook, PricedPart, Rate
 from ccostdb.reports import Table
@@ -68,21 +67,20 @@ def explain(con: sqlite3.Connection, call_id: str) -> Table:
 
     Raises BadArgument for an id that the ledger does not have.
     """
-    cursor = con.execute(sql("store/stored_calls.sql"), (call_id,))
-    row = cursor.fetchone()
+    row = con.execute(sql("store/stored_calls.sql"), (call_id,)).fetchone()
     if row is None:
         raise BadArgument(f"There is no call {call_id[:80]!r}.", "See their ids: ccostdb export calls")
-    call = Call(**dict(zip((column[0] for column in cursor.description), tuple(row), strict=True)))
-    if call.input_tokens is None:
+    call = call_of_row(row)
+    if call.claim.usage is None:
         said = f"{call.total_tokens:,} tokens in all" if call.total_tokens is not None else "no tokens"
         notes = [f"The source says {said}, without kinds, so no cost is computed."]
         return Table(_PART_COLUMNS, [], keys=2, notes=(*notes, *_costs(call)))
-    usage, book = usage_of(call), price_book(con)
-    parts = book.explain(call.model, call.occurred_ns, usage)
+    usage, model, book = call.claim.usage, call.claim.model, price_book(con)
+    parts = book.explain(model, call.occurred_ns, usage)
     unknown = groupby((part for part in parts if part.nusd is None), key=lambda part: part.model)
     notes = [note for model, group in unknown for note in _unknown(model, [part.kind for part in group])]
     notes += _costs(call)
-    if book.cost(call.model, call.occurred_ns, usage).computed_nusd != call.computed_nusd:
+    if book.cost(model, call.occurred_ns, usage).computed_nusd != call.computed_nusd:
         notes.append("The prices have changed since. To compute every cost again: ccostdb reprice")
     return Table(_PART_COLUMNS, [_part_row(part) for part in parts], keys=2, notes=tuple(notes))
 
@@ -157,7 +155,7 @@ def _costs(call: Call) -> list[str]:
     costs = (
         ("Computed", call.computed_nusd),
         ("Without caching", call.uncached_nusd),
-        ("Reported", call.reported_nusd),
+        ("Reported", call.claim.reported_nusd),
     )
     return [f"{name}: ${nusd // 10**9}.{nusd % 10**9:09d}" for name, nusd in costs if nusd is not None]
 

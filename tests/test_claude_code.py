@@ -35,10 +35,14 @@ def test_an_assistant_line_is_a_sighting_with_everything_that_it_says():
     assert seen.usage == Usage(3, 42, 100, 200, 7000, 2, "fast", "standard", "us", None)
     assert seen.key == "msg_01AAAAAAAAAAAAAAAAAAAAAAAA"
     assert seen.occurred_ns == 1_786_536_000_000_000_000
-    assert (seen.rank, seen.is_sidechain, seen.is_copied, seen.is_error) == (RANK_OWN, False, False, False)
-    assert (seen.model, seen.session, seen.project) == ("claude-sonnet-4-5-20250929", "session-1", "/home/dev/src/web")
-    assert (seen.agent, seen.agent_instance, seen.request_id) == (None, None, "req_1")
-    assert (seen.entrypoint, seen.version, seen.git_branch) == ("cli", "2.1.40", "main")
+    assert (seen.rank, seen.claim.is_sidechain, seen.is_copied, seen.claim.status) == (RANK_OWN, 0, False, None)
+    assert (seen.claim.model, seen.session, seen.project) == (
+        "claude-sonnet-4-5-20250929",
+        "session-1",
+        "/home/dev/src/web",
+    )
+    assert (seen.claim.agent, seen.claim.agent_instance, seen.claim.request_id) == (None, None, "req_1")
+    assert (seen.claim.entrypoint, seen.claim.version, seen.claim.git_branch) == ("cli", "2.1.40", "main")
 
 
 @pytest.mark.parametrize(
@@ -80,7 +84,7 @@ def test_a_split_counts_where_the_total_is_smaller():
 
 def test_a_sidechain_line_ranks_below_a_line_of_its_own_and_is_an_agents():
     seen = record(line(isSidechain=True, agentId="a1b2c3"))
-    assert (seen.rank, seen.is_sidechain, seen.agent, seen.agent_instance) == (
+    assert (seen.rank, seen.claim.is_sidechain, seen.claim.agent, seen.claim.agent_instance) == (
         RANK_SIDECHAIN,
         True,
         "subagent",
@@ -92,7 +96,9 @@ def test_the_agent_is_the_type_that_the_line_names_or_else_its_side_car():
     named = json.dumps(line(isSidechain=True, agentId="a1", attributionAgent="Explore")).encode()
     plain = json.dumps(line(isSidechain=True, agentId="a1")).encode()
     main = json.dumps(line()).encode()
-    assert [getattr(parse(each, file_agent="Plan"), "agent", 0) for each in (named, plain, main)] == [
+    assert [
+        found and found.claim.agent for found in (parse(each, file_agent="Plan") for each in (named, plain, main))
+    ] == [
         "Explore",
         "Plan",
         None,
@@ -105,8 +111,13 @@ def test_an_agent_progress_line_holds_a_nested_sighting_of_the_lowest_rank():
     outer = {"type": "progress", "sessionId": "session-1", "cwd": "/w", "timestamp": "2026-08-12T12:00:02.000Z",
              "data": {"type": "agent_progress", "agentId": "a7", "message": nested}}  # fmt: skip
     seen = record(outer)
-    assert (seen.rank, seen.usage.output_tokens, seen.agent, seen.agent_instance) == (RANK_NESTED, 5, "subagent", "a7")
-    assert (seen.session, seen.project, seen.request_id) == ("session-1", "/w", "req_9")
+    assert (seen.rank, seen.usage.output_tokens, seen.claim.agent, seen.claim.agent_instance) == (
+        RANK_NESTED,
+        5,
+        "subagent",
+        "a7",
+    )
+    assert (seen.session, seen.project, seen.claim.request_id) == ("session-1", "/w", "req_9")
     assert seen.occurred_ns == 1_786_536_001_000_000_000
 
 
@@ -116,30 +127,30 @@ def test_a_fork_is_marked_as_a_copy():
 
 
 def test_an_error_of_the_api_is_an_error():
-    assert record(line(isApiErrorMessage=True)).is_error
+    assert record(line(isApiErrorMessage=True)).claim.status == "error"
 
 
 def test_an_old_cost_is_kept_as_text_and_in_nano_usd():
     seen = record(line(costUSD=0.0010500000000000002))
-    assert (seen.reported_text, seen.reported_nusd) == ("0.0010500000000000002", 1_050_000)
+    assert (seen.claim.reported_text, seen.claim.reported_nusd) == ("0.0010500000000000002", 1_050_000)
 
 
 @pytest.mark.parametrize("cost", [None, -1, "0.5", [1], "é", "secret " * 99, 10**30, float("nan")])
 def test_an_old_cost_that_is_no_amount_is_not_kept(cost):
     seen = record(line(costUSD=cost))
-    assert (seen.reported_text, seen.reported_nusd) == (None, None)
+    assert (seen.claim.reported_text, seen.claim.reported_nusd) == (None, None)
 
 
 def test_an_old_cost_in_bytes_that_are_no_utf8_costs_only_itself():
     seen = parse(json.dumps(line(costUSD="@")).encode().replace(b"@", b"\xff"))
     assert seen is not None
-    assert (seen.reported_text, seen.usage.output_tokens) == (None, 10)
+    assert (seen.claim.reported_text, seen.usage.output_tokens) == (None, 10)
 
 
 def test_an_old_cost_written_at_great_length_is_not_kept():
     seen = parse(json.dumps(line(costUSD=0.5)).encode().replace(b"0.5", b"0.5" + b"0" * 62))
     assert seen is not None
-    assert (seen.reported_text, seen.reported_nusd) == (None, None)
+    assert (seen.claim.reported_text, seen.claim.reported_nusd) == (None, None)
 
 
 def test_advisor_iterations_are_kept_and_others_are_part_of_the_call():

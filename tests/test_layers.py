@@ -16,7 +16,7 @@ ORDER = """
     ledger
     sources.sse sources.cco sources.cco_stream
     sources.transcript_lines sources.claude_code sources.line_reader sources.transcript_files
-    views schema upgrade rollups store
+    views schema upgrade rollups rows store
     ingest.outcome ingest.files ingest.streams ingest
     reprice health reports price_reports export
     demo.traffic demo.server demo.transcripts demo

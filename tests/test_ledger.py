@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from transcripts import line
 
 from ccostdb import ledger
+from ccostdb.ledger import usage_of
 from ccostdb.model import NO_COST, Activity, Call, Numbered, Record, Usage
 from ccostdb.prices import PriceBook
 from ccostdb.sources import claude_code
@@ -31,23 +32,23 @@ def fold(*records: Record) -> Call:
 
 def test_the_line_with_the_most_output_wins_and_the_earliest_says_when():
     call = fold(sighting(output=1, at=FIRST), sighting(offset=1, output=90, at=LATER))
-    assert (call.output_tokens, call.occurred_ns) == (90, 1_786_536_000_000_000_000)
+    assert (usage_of(call).output_tokens, call.occurred_ns) == (90, 1_786_536_000_000_000_000)
 
 
 def test_on_a_tie_the_later_line_of_one_file_wins():
     early, late = sighting(usage={"input_tokens": 9}), sighting(offset=1, usage={"input_tokens": 2})
-    assert fold(early, late).input_tokens == fold(late, early).input_tokens == 2
+    assert usage_of(fold(early, late)).input_tokens == usage_of(fold(late, early)).input_tokens == 2
 
 
 def test_on_a_tie_across_files_the_greater_usage_text_wins():
     a, b = sighting(1, usage={"input_tokens": 5}), sighting(2, usage={"input_tokens": 7})
-    assert fold(a, b).input_tokens == fold(b, a).input_tokens == 7
+    assert usage_of(fold(a, b)).input_tokens == usage_of(fold(b, a)).input_tokens == 7
 
 
 def test_a_line_of_its_own_beats_a_sidechain_line_with_more_output():
     own, side = sighting(output=10), sighting(2, output=500, isSidechain=True, request_id="req_2")
     call = fold(side, own)
-    assert (call.output_tokens, call.is_sidechain, call.agent) == (10, False, None)
+    assert (usage_of(call).output_tokens, call.claim.is_sidechain, call.claim.agent) == (10, 0, None)
 
 
 def test_the_session_is_the_originals_not_a_forks_even_if_the_fork_comes_first():
@@ -118,7 +119,7 @@ def test_the_winner_is_what_the_rules_say_when_read_naively(records):
     tied = [record for record in records if (record.rank, record.usage.output_tokens) == best]
     last_of_each = {record.position_id: record for record in sorted(tied, key=lambda record: record.offset)}
     texts = [f"{record.usage.input_tokens}" for record in last_of_each.values()]
-    assert str(fold(*records).input_tokens) == max(texts)
+    assert str(usage_of(fold(*records)).input_tokens) == max(texts)
 
 
 @st.composite
@@ -155,11 +156,11 @@ def test_a_whole_file_gives_the_same_calls_as_every_line_by_itself(lines):
     assert calls[0] == calls[1]
 
 
-def test_a_finished_call_has_its_total_its_provider_and_no_price_from_an_empty_book():
+def test_a_finished_call_has_its_total_and_no_price_from_an_empty_book():
     call = ledger.finish(fold(sighting(usage={"cache_read_input_tokens": 7})), PriceBook([]))
-    assert (call.total_tokens, call.provider) == (20, "anthropic")
+    assert call.total_tokens == 20
     assert (call.computed_nusd, call.uncached_nusd) == (NO_COST.computed_nusd, NO_COST.uncached_nusd)
-    assert ledger.usage_of(call) == Usage(3, 10, 0, 0, 7)
+    assert usage_of(call) == Usage(3, 10, 0, 0, 7)
 
 
 # --- CCO ---
@@ -174,15 +175,15 @@ def event(event_type: str, **changes: object) -> Numbered:
 def test_an_api_call_is_a_call_with_a_total_and_no_kinds():
     call = ledger.call_of_activity(3, event("api_call", cost_text="0.00525", cost_nusd=5_250_000), 9)
     assert call is not None
-    assert (call.call_id, call.occurred_ns, call.total_tokens, call.input_tokens) == ("cco:3:2:00000007", 5, 150, None)
-    assert (call.reported_nusd, call.reported_text, call.computed_nusd) == (5_250_000, "0.00525", None)
-    assert (call.agent, call.provider, call.is_response_cache_hit) == ("tester", "anthropic", False)
+    assert (call.call_id, call.occurred_ns, call.total_tokens, call.claim.usage) == ("cco:3:2:00000007", 5, 150, None)
+    assert (call.claim.reported_nusd, call.claim.reported_text, call.computed_nusd) == (5_250_000, "0.00525", None)
+    assert (call.claim.agent, call.is_response_cache_hit) == ("tester", False)
 
 
 def test_a_cache_hit_is_a_call_that_cost_a_real_zero():
     call = ledger.call_of_activity(3, event("cache_hit"), 9)
     assert call is not None
-    assert (call.is_response_cache_hit, call.reported_nusd, call.uncached_nusd) == (True, 0, None)
+    assert (call.is_response_cache_hit, call.claim.reported_nusd, call.uncached_nusd) == (True, 0, None)
 
 
 def test_other_events_make_no_call():

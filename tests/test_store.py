@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from transcripts import rows, settings_for
 
-from ccostdb.model import Activity, Batch, Call, Gap, Numbered, Position, Reject, Snapshot
+from ccostdb.model import Activity, Batch, Call, Claim, Gap, Numbered, Position, Reject, Snapshot, Usage
 from ccostdb.settings import Settings
 from ccostdb.store import Store, open_store
 
@@ -15,7 +15,12 @@ NOON_NS = 1_786_536_000_000_000_000
 
 
 def call(call_id: str = "a", **words: object) -> Call:
-    return Call(call_id, NOON_NS, False, **{"model": "m", "total_tokens": 5, **words})  # type: ignore[arg-type]
+    """A call with some words of `Call` and of `Claim`; of `Usage`, any makes the others 0."""
+    of_usage = {name: words.pop(name) for name in Usage._fields if name in words}
+    of_claim = {name: words.pop(name) for name in Claim._fields if name in words}
+    usage = Usage(**{**dict.fromkeys(Usage._fields[:5], 0), **of_usage}) if of_usage else None  # type: ignore[arg-type]
+    claim = Claim(usage, **{"model": "m", **of_claim})  # type: ignore[arg-type]
+    return Call(call_id, NOON_NS, False, claim, **{"total_tokens": 5, **words})  # type: ignore[arg-type]
 
 
 def with_store(settings: Settings, body: Callable[[Store, int, int], Awaitable[None]]) -> None:
@@ -73,7 +78,7 @@ def test_a_batch_that_fails_leaves_nothing_and_the_next_one_works(tmp_path):
 
 def test_a_stored_call_comes_back_as_it_went_in(tmp_path):
     settings = settings_for(tmp_path)
-    mine = call("a", provider="openai", project="p", agent="g", session='s"\0t', speed="fast", version="1", rivals="[]",
+    mine = call("a", project="p", agent="g", session='s"\0t', speed="fast", version="1", rivals="[]",
                 input_tokens=1, is_copied=True, reported_text="0.1", advisor="[]", git_branch=None)  # fmt: skip
 
     async def body(store: Store, source_id: int, run_id: int) -> None:
@@ -142,6 +147,18 @@ def test_a_second_address_of_a_kind_has_a_name_of_its_own_and_keeps_it(tmp_path)
     assert [row["name"] for row in rows(settings, "select name from source")] == ["cco", "cco localhost:3000"]
 
 
+def test_a_call_that_loses_what_few_calls_have_loses_it_in_its_row(tmp_path):
+    settings = settings_for(tmp_path)
+    rare = call(rivals="[]", is_copied=True, status="error", reported_text="0", reported_nusd=0, latency_ms=1)
+
+    async def body(store: Store, source_id: int, run_id: int) -> None:
+        for each in (rare, call(), rare):
+            await store.append(Batch(source_id, run_id, NOON_NS, calls=[each]))
+            assert await store.stored_calls(["a"]) == {"a": each}
+
+    with_store(settings, body)
+
+
 def test_an_empty_word_and_none_are_two_circumstances(tmp_path):
     settings = settings_for(tmp_path)
     calls = [call("a", inference_geo=""), call("b", speed="fast"), call("c", speed="fast", inference_geo="")]
@@ -150,11 +167,11 @@ def test_an_empty_word_and_none_are_two_circumstances(tmp_path):
         await store.append(Batch(source_id, run_id, NOON_NS, calls=calls[:1]))
         await store.append(Batch(source_id, run_id, NOON_NS, calls=[*calls, call("d")]))
         stored = await store.stored_calls("abcd")
-        assert [(each.speed, each.inference_geo) for each in stored.values()] == [
+        assert [each.claim.usage and each.claim.usage[6:9:2] for each in stored.values()] == [
             (None, ""),
             ("fast", None),
             ("fast", ""),
-            (None, None),
+            None,
         ]
 
     with_store(settings, body)

@@ -13,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 
 from ccostdb.clock import parse_ns
 from ccostdb.errors import Rejected
-from ccostdb.model import Record, Usage
+from ccostdb.model import Claim, Record, Usage
 from ccostdb.sources.transcript_lines import (
     REFUSED,
     CacheCreation,
@@ -148,28 +148,31 @@ def _record(found: Line, position_id: int, offset: int, file_agent: str | None) 
         raise ValueError("a line without usage is no sighting")
     rank = RANK_NESTED if found.type == "progress" else RANK_SIDECHAIN if found.is_sidechain else RANK_OWN
     is_agent = rank != RANK_OWN or found.agent_id is not None
-    reported_text, reported_nusd = _reported(bytes(found.cost)) if found.cost else (None, None)
-    return Record(
-        _identity(message.id, found),
-        rank,
-        _usage(message.usage),
-        position_id,
-        offset,
-        parse_ns(found.timestamp) if found.timestamp else None,
+    usage = _usage(message.usage)
+    claim = Claim(
+        usage,
         message.model,
-        found.session_id,
-        found.cwd,
         (found.attribution_agent or file_agent or UNNAMED_AGENT) if is_agent else None,
         found.agent_id,
-        rank != RANK_OWN,
-        found.forked_from is not None,
-        bool(found.is_api_error_message),
+        int(rank != RANK_OWN),
+        "error" if found.is_api_error_message else None,
         found.request_id,
         found.entrypoint,
         found.version,
         found.git_branch,
-        reported_text,
-        reported_nusd,
+        *(_reported(bytes(found.cost)) if found.cost else (None, None)),
+    )
+    return Record(
+        _identity(message.id, found),
+        rank,
+        usage,
+        claim,
+        position_id,
+        offset,
+        parse_ns(found.timestamp) if found.timestamp else None,
+        found.session_id,
+        found.cwd,
+        found.forked_from is not None,
     )
 
 
