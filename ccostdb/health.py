@@ -9,12 +9,20 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ccostdb.errors import CcostError, StoreBusy
+from ccostdb.budget_entries import read_budgets
+from ccostdb.budget_reports import standings_now
+from ccostdb.budget_standing import usd_text
+from ccostdb.clock import iso
+from ccostdb.errors import BadSettings, CcostError
 from ccostdb.resources import sql
-from ccostdb.schema import SQLITE_FLOOR, Condition, inspect, open_reader, schema_version, writing_lock
+from ccostdb.schema import SQLITE_FLOOR, Condition, inspect, is_written, open_reader, schema_version
 from ccostdb.settings import KEYS, LISTS, Settings
 
 OK, NOTE, PROBLEM = "ok", "note", "problem"
+DAY_NS = 86_400 * 1_000_000_000
+CLOCK_SLACK_NS = 300 * 1_000_000_000  # machines differ by seconds
+BACKUP_LATE_NS = 2 * DAY_NS
+OVERLAP_HOURS, OVERLAP_SHARE = 3, 0.8  # fewer hours in common, or fewer alike, may be chance
 DAMAGED = "Keep a copy of the file, then restore a backup."
 
 
@@ -31,7 +39,7 @@ class Finding(NamedTuple):
     detail: str | None = None
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
+def examine(settings: Settings, now_ns: int) -> Iterator[Finding]:
     """Every finding about the settings and the ledger they name. A ledger that is behind is brought up to date."""
     yield from _settings(settings)
     yield from _sqlite()
@@ -42,10 +50,15 @@ def examine(settings: Settings) -> Iterator[Finding]:
         with closing(open_reader(settings)) as con:
             yield from _file(settings.db.resolve())
             yield from _ledger(con, settings)
+            yield from _clock(con, now_ns)
             condition = inspect(settings)
             yield from _sources(con, settings.db, condition)
             yield from _rejects(con)
+            yield from _daemon_events(con)
+            yield from _overlap(con)
             yield from _prices(con, condition)
+            yield from _jobs(con, settings, now_ns)
+            yield from _budgets(con, settings, now_ns)
     except CcostError as error:
         yield Finding("ledger", "file", PROBLEM, error.message, error.hint)
     except sqlite3.OperationalError as error:
@@ -119,29 +132,44 @@ def _sources(con: sqlite3.Connection, path: Path, condition: Condition) -> Itera
         if row["outcome"] == "failed":
             # One that never said a word was perhaps only looked for at a wrong address.
             state, how = (PROBLEM, how) if row["frames"] else (NOTE, f"not found at {row['address']}")
-        elif row["last_run_at"] and row["outcome"] is None and not _is_written(path):
+        elif row["last_run_at"] and row["outcome"] is None and not is_written(path):
             how, state, detail = f"killed while {how}", NOTE, "The next ingest goes on where it stopped."
         yield Finding("sources", row["source"], state, f"{how}, rows: {row['rows']:,}{last}{counted}", detail)
-        if row["gaps"]:
+        if row["gaps"] and row["kind"] != "ccd":  # of whose gaps another line tells: no calls are missing there
             calls = "unknown" if row["missing_calls"] is None else f"{row['missing_calls']:,}"
             money = "" if row["missing_cost_usd"] is None else f", ${row['missing_cost_usd']:,.2f}"
             value = f"gaps: {row['gaps']:,}, missing calls: {calls}{money}"
             yield Finding("sources", row["source"], NOTE, value, "See them: ccostdb export gaps")
 
 
-def _is_written(path: Path) -> bool:
-    """Whether a process records into the ledger now."""
-    try:
-        with writing_lock(path):
-            return False
-    except StoreBusy:
-        return True
-
-
 def _rejects(con: sqlite3.Connection) -> Iterator[Finding]:
     for row in _rows(con, sql("queries/reject_reasons.sql")):
         value = f"rejected {row['times']:,} ×: {row['reason']}"
         yield Finding("sources", row["source"], NOTE, value, "See them: ccostdb export rejects")
+
+
+def _daemon_events(con: sqlite3.Connection) -> Iterator[Finding]:
+    for row in _rows(con, sql("queries/daemon_event_losses.sql")):
+        if row["away_s"]:
+            hint = "Nothing can be replayed: what the daemon told meanwhile is lost."
+            yield Finding("sources", row["source"], NOTE, f"disconnected for {row['away_s'] / 3600:,.1f} h", hint)
+        if row["dropped"]:
+            hint = "They came faster than they could be stored. See when: ccostdb export gaps"
+            yield Finding("sources", row["source"], NOTE, f"events dropped: {row['dropped']:,}", hint)
+        if row["conflicts"]:
+            hint = "The first stays. See them: ccostdb export daemon_events"
+            value = f"events with another content under a known id: {row['conflicts']:,}"
+            yield Finding("sources", row["source"], NOTE, value, hint)
+
+
+def _overlap(con: sqlite3.Connection) -> Iterator[Finding]:
+    for row in _rows(con, sql("queries/source_overlap.sql")):
+        if row["hours"] >= OVERLAP_HOURS and row["alike_hours"] >= OVERLAP_SHARE * row["hours"]:
+            value = f"as many calls as {row['source']} in {row['alike_hours']:,} of {row['hours']:,} hours"
+            hint = "This may be the same spend, counted twice: record only one of them."
+            if "cco" in (row["kind"], row["other_kind"]) and row["kind"] != row["other_kind"]:
+                hint = "This may be the same spend, counted twice: set counted = false under [sources.cco]."
+            yield Finding("sources", row["other"], PROBLEM, value, hint)
 
 
 def _prices(con: sqlite3.Connection, condition: Condition) -> Iterator[Finding]:
@@ -156,6 +184,51 @@ def _prices(con: sqlite3.Connection, condition: Condition) -> Iterator[Finding]:
         if row["unsplit_calls"]:
             hint = "No rate can price these: the source sends neither cost nor kinds of tokens."
             yield Finding("prices", model, NOTE, f"calls without a cost: {row['unsplit_calls']:,}", hint)
+
+
+def _clock(con: sqlite3.Connection, now_ns: int) -> Iterator[Finding]:
+    """Our own times show whether the clock was set back; those of events may be another machine's."""
+    latest_ns = now_ns + CLOCK_SLACK_NS
+    (run_ns,) = con.execute("select max(updated_ns) from run").fetchone()
+    (event_ns,) = con.execute("select max(occurred_ns) from call").fetchone()
+    if run_ns is not None and run_ns > latest_ns:
+        value = f"it says {iso(now_ns)}, and something was recorded at {iso(run_ns)}"
+        yield Finding("ledger", "clock", PROBLEM, value, "Set the clock of this machine: budgets and days follow it.")
+    elif event_ns is not None and event_ns > latest_ns:
+        hint = "The clock of this machine, or that of a source, is wrong."
+        yield Finding("ledger", "clock", NOTE, f"it says {iso(now_ns)}, and a call is of {iso(event_ns)}", hint)
+    else:
+        yield Finding("ledger", "clock", OK, iso(now_ns))
+
+
+def _jobs(con: sqlite3.Connection, settings: Settings, now_ns: int) -> Iterator[Finding]:
+    jobs = {row["job"]: row for row in _rows(con, sql("queries/last_job_runs.sql"))}
+    for name, row in jobs.items():
+        if row["outcome"] == "failed":
+            state, how = (PROBLEM, "failed") if row["ended_ns"] is not None else (NOTE, "was cut off")
+            yield Finding("jobs", name, state, f"{how} at {iso(row['started_ns'])}", row["detail"])
+    if settings.backup_at == "never" or not jobs:  # without a process that keeps running none is due
+        return
+    ok_ns = jobs.get("backup", {}).get("ok_ns")
+    if ok_ns is None:
+        yield Finding("jobs", "backup", NOTE, "there is none yet", "Make one: ccostdb backup")
+    elif now_ns - ok_ns > BACKUP_LATE_NS:
+        days = (now_ns - ok_ns) // DAY_NS
+        yield Finding("jobs", "backup", NOTE, f"the last is {days} days old", "Make one: ccostdb backup")
+    else:
+        yield Finding("jobs", "backup", OK, f"made at {iso(ok_ns)}")
+
+
+def _budgets(con: sqlite3.Connection, settings: Settings, now_ns: int) -> Iterator[Finding]:
+    try:
+        budgets = read_budgets(settings)
+    except BadSettings as error:
+        yield Finding("budgets", "settings", PROBLEM, error.message, error.hint)
+        return
+    for each in standings_now(con, budgets, now_ns):
+        if each.is_reached(1.0):
+            value = f"${usd_text(each.spent_nusd or 0)} spent in {each.span.label}, of ${usd_text(each.limit_nusd)}"
+            yield Finding("budgets", each.budget, NOTE, value, "See all: ccostdb budget")
 
 
 def _rows(con: sqlite3.Connection, query: str) -> list[dict[str, Any]]:

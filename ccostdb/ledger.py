@@ -137,8 +137,7 @@ def finish(call: Call, book: PriceBook) -> Call:
     """The folded call with its total and its price: everything that follows from the rest."""
     usage = usage_of(call)
     call.total_tokens = sum(usage[:5])
-    cost = book.cost(call.claim.model, call.occurred_ns, usage)
-    call.computed_nusd, call.uncached_nusd = cost.computed_nusd, cost.uncached_nusd
+    call.computed_nusd, call.uncached_nusd = book.cost(call.claim.model, call.occurred_ns, usage)
     return call
 
 

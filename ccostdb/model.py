@@ -75,8 +75,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     is_copied: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(NamedTuple):
     """The price of one call: as made, and as it would have been without caching. None: no price is known."""
 
     computed_nusd: int | None
@@ -252,7 +251,8 @@ class Batch:
     source_id: int
     run_id: int
     now_ns: int
-    calls: list[Call] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)  # each replaces what the ledger has of it
+    new_calls: list[Call] = field(default_factory=list)  # the ledger has none of these: quicker to append
     activities: list[Numbered] = field(default_factory=list)
     snapshot: Snapshot | None = None
     daemon_events: list[DaemonEvent] = field(default_factory=list)
@@ -267,3 +267,9 @@ class Batch:
     error: str | None = None
     saturation: float | None = None
     last_event_ns: int | None = None
+
+    @property
+    def row_count(self) -> int:
+        """How many rows it brings, of calls and of what was seen."""
+        seen = len(self.activities) + len(self.daemon_events) + len(self.samples)
+        return len(self.calls) + len(self.new_calls) + seen

@@ -195,7 +195,8 @@ async def _transaction(db: aiosqlite.Connection) -> AsyncIterator[None]:
     await db.execute("begin immediate")
     try:
         yield
+        await db.execute("commit")
     except BaseException:
-        await db.execute("rollback")
+        if db.in_transaction:  # SQLite has rolled it back itself where the disk was full
+            await db.execute("rollback")
         raise
-    await db.execute("commit")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from functools import cache
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -27,15 +28,17 @@ _NOTHING_RARE = (False, None, None, None, None, False, None, None, False)
 _NO_USAGE = (None,) * len(Usage._fields)
 
 
-def _put_call(columns: tuple[str, ...]) -> str:
+@cache
+def put_call(*, is_new: bool, is_rare: bool) -> str:
+    """The statement for rows of `call`. A new one that is there all the same takes the transaction back."""
+    columns = (*_COLUMNS, *_RARE_COLUMNS) if is_rare else _COLUMNS
+    values = f"({', '.join(columns)}) values ({', '.join('?' * len(columns))})"
+    if is_new:
+        return f"insert or rollback into call {values}"
     replaced = ", ".join(f"{name} = excluded.{name}" for name in (*_COLUMNS, *_RARE_COLUMNS) if name != "call_id")
-    return (
-        f"insert into call ({', '.join(columns)}) values ({', '.join('?' * len(columns))}) "
-        f"on conflict (call_id) do update set {replaced}"
-    )
+    return f"insert into call {values} on conflict (call_id) do update set {replaced}"
 
 
-PUT_CALL, PUT_RARE_CALL = _put_call(_COLUMNS), _put_call((*_COLUMNS, *_RARE_COLUMNS))
 gap_of = attrgetter(*(each.name for each in fields(Gap)))
 position_of = attrgetter(*(each.name for each in fields(Position)))
 
@@ -56,24 +59,53 @@ class Ids(NamedTuple):
 
 
 def call_rows(source_id: int, calls: list[Call], ids: Ids) -> tuple[list[Row], list[Row]]:
-    """The rows of calls whose names all have ids: those for PUT_CALL, and those for PUT_RARE_CALL."""
+    """The rows of calls whose names all have ids: plain ones, and those that have what few calls have."""
     models, projects, agents, sessions, contexts = ids
     rows: list[Row] = []
     rare_rows: list[Row] = []
     for call in calls:
         claim = call.claim
         new, output, write_5m, write_1h, read, searches, _, _, _, advisor = claim.usage or _NO_USAGE
+        # fmt: off - a row for each message of an import: one tuple, as its columns lie above
         row = (
-            *(source_id, models[claim.model], projects[call.project], agents[claim.agent], sessions[call.session]),
-            *(contexts[context_of(claim)], call.call_id, call.occurred_ns, new, output, write_5m, write_1h, read),
-            *(searches, claim.agent_instance, claim.is_sidechain, claim.request_id, call.total_tokens),
-            *(call.computed_nusd, call.uncached_nusd, call.record_rank, call.position_id, call.position_offset),
-            *(call.origin_position_id, call.origin_offset),
+            source_id,
+            models[claim.model],
+            projects[call.project],
+            agents[claim.agent],
+            sessions[call.session],
+            contexts[context_of(claim)],
+            call.call_id,
+            call.occurred_ns,
+            new,
+            output,
+            write_5m,
+            write_1h,
+            read,
+            searches,
+            claim.agent_instance,
+            claim.is_sidechain,
+            claim.request_id,
+            call.total_tokens,
+            call.computed_nusd,
+            call.uncached_nusd,
+            call.record_rank,
+            call.position_id,
+            call.position_offset,
+            call.origin_position_id,
+            call.origin_offset,
         )
         rare = (
-            *(call.is_receipt_time, advisor, claim.status, claim.reported_text, claim.reported_nusd),
-            *(call.is_copied, call.rivals, call.latency_ms, call.is_response_cache_hit),
+            call.is_receipt_time,
+            advisor,
+            claim.status,
+            claim.reported_text,
+            claim.reported_nusd,
+            call.is_copied,
+            call.rivals,
+            call.latency_ms,
+            call.is_response_cache_hit,
         )
+        # fmt: on
         if rare == _NOTHING_RARE:
             rows.append(row)
         else:

@@ -32,9 +32,11 @@ WRITER_PRAGMAS = (
     "pragma journal_mode = wal",
     "pragma synchronous = full",  # free where a transaction is a batch
     "pragma wal_autocheckpoint = 10000",
-    "pragma cache_size = -65536",
+    "pragma cache_size = -8192",  # KiB; an import takes more, and gives it back
     "pragma temp_store = memory",
 )
+# sqlite-utils imports pandas where it can: a third of a second, for nothing that we use.
+_CHILD = "import sys; sys.modules['pandas'] = None; from ccostdb.upgrade import main; main()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +151,11 @@ def writing_lock(path: Path) -> Iterator[None]:
     The lock lies beside the file itself, whatever link leads there: so do the files of SQLite's own.
     """
     _refuse_old_sqlite()
-    path = _real(path)
-    _make_folder(path.parent)
+    path = real_path(path)
+    make_folder(path.parent)
     lock = FileLock(f"{path}.lock", mode=0o600)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=0.2, poll_interval=0.02)  # longer than is_written holds it
     except Timeout:
         raise StoreBusy(
             f"Another ccostdb process writes {path}.",
@@ -168,7 +170,21 @@ def writing_lock(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def _real(path: Path) -> Path:
+def is_written(path: Path) -> bool:
+    """Whether a process writes a ledger now: it alone holds the lock. A lock file that nobody holds says nothing."""
+    place = Path(f"{real_path(path)}.lock")
+    if not place.exists():
+        return False
+    lock = FileLock(place, mode=0o600)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
+def real_path(path: Path) -> Path:
     """The file that a path leads to, over all links."""
     try:
         return path.resolve()
@@ -188,19 +204,19 @@ def prepare(settings: Settings) -> None:
 def _put_counted(settings: Settings) -> None:
     """Lets every CCO of the ledger count as the settings say."""
     if _is_given(settings):
-        with closing(sqlite3.connect(_real(settings.db), isolation_level=None, timeout=5.0)) as con:
+        with closing(sqlite3.connect(real_path(settings.db), isolation_level=None, timeout=5.0)) as con:
             con.execute("update source set counted_setting = ? where kind = 'cco'", (settings.cco_counted,))
 
 
 def _upgrade(settings: Settings, version: int) -> None:
-    path = _real(settings.db)
+    path = real_path(settings.db)
     if not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     if 0 < version < schema_version():
         _back_up(path, version)
     order = {"db": str(path), "home_tz": settings.home_tz, "user_prices": settings.user_prices}
     child = subprocess.run(
-        [sys.executable, "-P", "-m", "ccostdb.upgrade"],  # -P: no module comes from the working folder
+        [sys.executable, "-P", "-c", _CHILD],  # -P: no module comes from the working folder
         input=json.dumps(order, default=str),
         capture_output=True,
         text=True,
@@ -248,7 +264,7 @@ def _new_backup(path: Path, version: int) -> Path:
     raise AssertionError("numbers do not end")
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path, hint: str = "Choose another with --db.") -> None:
     """Makes the folder and its missing parents, for this user only."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
@@ -256,7 +272,7 @@ def _make_folder(folder: Path) -> None:
             each.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         message = f"The folder {folder} cannot be made: {error.strerror}."
-        raise CcostError(message, "Choose another with --db.") from error
+        raise CcostError(message, hint) from error
 
 
 def _refuse_old_sqlite() -> None:

@@ -35,6 +35,7 @@ from ccostdb.setting_values import (
 COSTS = ("auto", "reported", "computed")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LISTS = {"price": "user_prices", "budget": "user_budgets"}  # [[name]] in a file: its field; read where they are used
+TOLD = "CCOSTDB_BUDGET_"  # variables by which a budget's command is told why it runs: it may run ccostdb itself
 USER_FILE = "config.toml"
 FOLDER_FILE = "ccostdb.toml"
 
@@ -151,7 +152,7 @@ def load_settings(
     settings = _with_file(settings, user_file, str(user_file))
     settings = _with_file(settings, folder / FOLDER_FILE, f"./{FOLDER_FILE}")
     for name, text in sorted(environ.items()):
-        if name.startswith("CCOSTDB_") and text.strip():
+        if name.startswith("CCOSTDB_") and not name.startswith(TOLD) and text.strip():
             if name not in _BY_VARIABLE:
                 raise BadSettings(f"The environment variable {name} is unknown.", nearest(name, _BY_VARIABLE))
             settings = _with_value(settings, _BY_VARIABLE[name], text, folder, f"{name} (environment)")

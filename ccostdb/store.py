@@ -6,6 +6,7 @@ Rows, positions and the run's progress are appended together or not at all.
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Iterable, Sized
 from contextlib import asynccontextmanager
@@ -25,8 +26,6 @@ from ccostdb.prices import PriceBook, Rate, provider_of
 from ccostdb.resources import sql
 from ccostdb.rows import (
     CONTEXT,
-    PUT_CALL,
-    PUT_RARE_CALL,
     Context,
     Ids,
     activity_row,
@@ -35,6 +34,7 @@ from ccostdb.rows import (
     daemon_event_row,
     gap_of,
     position_of,
+    put_call,
     snapshot_row,
 )
 from ccostdb.schema import WRITER_PRAGMAS, prepare, writing_lock
@@ -83,7 +83,8 @@ class Store:
         self.home_tz = home_tz
         self._position_ids = count(next_position_id)
         self._turn = asyncio.Lock()  # one transaction at a time, whichever source it is for
-        self._patience = Patience(db, self._turn, stop)
+        self.patience = Patience(db, self._turn, stop)
+        self._is_shared = stop is not None  # whoever stops us, or has events to append, waits for a transaction
         self._settings = settings
         self._ids = Ids.none()
         self._buckets: set[int] = set()
@@ -99,7 +100,7 @@ class Store:
                 await db.execute(sql("store/put_source.sql"), (kind, address))
                 await db.execute("update source set counted_setting = ? where kind = ?", (counted, kind))
 
-        await self._patience.insist(put)
+        await self.patience.insist(put)
         found = await self._row("select source_id from source where kind = ? and address = ?", (kind, address))
         return int(found[0])
 
@@ -112,8 +113,8 @@ class Store:
                 done = await db.execute(f"insert into run ({names}) values (?, ?, ?, ?)", values)
             return int(done.lastrowid or 0)
 
-        run_id = await self._patience.insist(insert)
-        self._patience.open_runs.add(run_id)
+        run_id = await self.patience.insist(insert)
+        self.patience.open_runs.add(run_id)
         return run_id
 
     async def finish_run(self, run_id: int, outcome: str, error: str | None, now_ns: int) -> None:
@@ -124,8 +125,8 @@ class Store:
             async with self.alone() as db:
                 await db.execute(f"update run set {names} where run_id = ?", (outcome, error, now_ns, now_ns, run_id))
 
-        await self._patience.insist(update)
-        self._patience.open_runs.discard(run_id)
+        await self.patience.insist(update)
+        self.patience.open_runs.discard(run_id)
 
     async def positions(self, source_id: int) -> list[Position]:
         """Every position of a source, in the order of their ids."""
@@ -157,7 +158,25 @@ class Store:
 
     async def append(self, batch: Batch) -> None:
         """Everything in the batch in one transaction, or nothing."""
-        await self._patience.insist(partial(self._append, batch))
+        await self.patience.insist(partial(self._append, batch))
+
+    @asynccontextmanager
+    async def importing(self) -> AsyncIterator[None]:
+        """While much is appended: more memory, and no search for reference cycles, which costs an import a tenth.
+
+        Both end with it, because this process may run for weeks.
+        """
+        async with self.alone() as db:
+            await db.execute("pragma cache_size = -65536")
+            await db.execute("pragma synchronous = normal")  # what a power cut takes back is read again
+        gc.disable()
+        try:
+            yield
+        finally:
+            gc.enable()
+            async with self.alone() as db:
+                for pragma in (*WRITER_PRAGMAS, "pragma shrink_memory"):
+                    await db.execute(pragma)
 
     async def refresh(self) -> int:
         """Brings the rollups up to date, or ends early when the process is to end; how many quarter hours it was."""
@@ -167,20 +186,15 @@ class Store:
             async with self._turn:
                 return await rollups.refresh(self.db, limit=most)
 
-        while not self._patience.is_over:
+        while not self.patience.is_over:
             began_s = time.monotonic()
-            some = await self._patience.insist(refresh_some)
+            some = await self.patience.insist(refresh_some)
             if some == 0:
                 break
             refreshed += some
-            if time.monotonic() - began_s > LONG_REFRESH_S:  # whoever stops us, or has events to append, waits
+            if self._is_shared and time.monotonic() - began_s > LONG_REFRESH_S:
                 most = max(1, most // 4)
         return refreshed
-
-    @property
-    def trouble(self) -> str | None:
-        """Why nothing can be written at present; None: it can."""
-        return self._patience.trouble
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[aiosqlite.Connection]:
@@ -217,7 +231,7 @@ class Store:
             raise
 
     async def _add_calls(self, batch: Batch) -> None:
-        calls = batch.calls
+        calls = [*batch.calls, *batch.new_calls]
         if not calls:
             return
         await self._add_buckets({call.occurred_ns // QUARTER_HOUR_NS * QUARTER_HOUR_S for call in calls})
@@ -227,9 +241,9 @@ class Store:
         await self._intern("agent", ids.agent, {call.claim.agent for call in calls})
         await self._intern("session", ids.session, {call.session for call in calls})
         await self._intern_contexts({context_of(call.claim) for call in calls})
-        rows, rare_rows = call_rows(batch.source_id, calls, ids)
-        await self.db.executemany(PUT_CALL, rows)
-        await self.db.executemany(PUT_RARE_CALL, rare_rows)
+        for some, is_new in ((batch.calls, False), (batch.new_calls, True)):
+            for rows, is_rare in zip(call_rows(batch.source_id, some, ids), (False, True), strict=True):
+                await self.db.executemany(put_call(is_new=is_new, is_rare=is_rare), rows)
         if self._stored_ids is not None:
             self._stored_ids.update(call.call_id for call in calls)
             self._stored_ids = self._stored_ids if len(self._stored_ids) <= MOST_STORED_IDS else None
@@ -289,10 +303,9 @@ class Store:
             await self.db.executemany(sql("store/put_position.sql"), rows)
 
     async def _add_progress(self, batch: Batch) -> None:
-        rows = len(batch.calls) + len(batch.activities) + len(batch.daemon_events) + len(batch.samples)
         rejected = sum(each.times for each in batch.rejects)
         progress = (
-            *(batch.now_ns, batch.state, batch.connections, batch.frames, batch.events, rows, rejected),
+            *(batch.now_ns, batch.state, batch.connections, batch.frames, batch.events, batch.row_count, rejected),
             *(batch.saturation, batch.last_event_ns, batch.run_id, batch.error),
         )
         await self.db.execute(sql("store/add_progress.sql"), progress)

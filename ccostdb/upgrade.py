@@ -70,7 +70,8 @@ def system_zone() -> str:
     return tzlocal.get_localzone_name() or "UTC"
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """One order from stdin, carried out."""
     order = json.load(sys.stdin)
     try:
         upgrade(order["db"], order["home_tz"], order["user_prices"])

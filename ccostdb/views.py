@@ -20,7 +20,8 @@ COSTS = ("auto", "reported", "computed")
 _MEASURE = re.compile(r"(?P<function>count|sum|min|max)\(.*\) as (?P<name>\w+)")
 _PLACEHOLDER = re.compile(r"^( *)\{\{([a-z ]+)\}\}", re.MULTILINE)
 _USAGE = re.compile(r"\bfrom (daily_usage|hourly_usage)\b")
-_INNER = ("source_counted", "daily_usage", "hourly_usage")  # what other views read
+_INNER = ("source_counted", "daily_usage", "hourly_usage", "samples")  # what other views read
+_NO_REPORTS = (*_INNER, "budgets")
 
 
 class Measure(NamedTuple):
@@ -103,7 +104,7 @@ def report_sql(
     """
     text = statement(f"views/{view}.sql") if view in view_names() else ""
     usage = _USAGE.search(text)
-    if usage is None or view in _INNER:
+    if usage is None or view in _NO_REPORTS:
         raise BadArgument(f"{view!r} is no report of costs.", f"They are: {', '.join(report_names())}.")
     wanted = {
         "since": ("day >= :since", since_day),
@@ -119,9 +120,15 @@ def report_sql(
     return f"{with_usage}\nselect * from (\n{text})", asked
 
 
+def budgets_sql() -> str:
+    """The select of the view `budgets` over the calls of the local days from :since_day on."""
+    usage = "select * from main.daily_usage where day >= :since_day"
+    return f"with daily_usage as ({usage})\nselect * from (\n{statement('views/budgets.sql')})"
+
+
 def report_names() -> list[str]:
     """The views that `report_sql` knows."""
-    return [name for name in view_names() if name not in _INNER and _USAGE.search(sql(f"views/{name}.sql"))]
+    return [name for name in view_names() if name not in _NO_REPORTS and _USAGE.search(sql(f"views/{name}.sql"))]
 
 
 def _usage_columns(usage: str, cost: str, *, is_counted: bool) -> list[str]:

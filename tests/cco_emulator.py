@@ -65,6 +65,8 @@ class Emulator:
         self.events: list[Body] = []
         self.manner: Callable[[int], Manner] = lambda _: Manner()
         self.mangle: Callable[[Body, int], Body | bytes] = lambda body, _: body
+        self.pages: dict[bytes, Callable[[], bytes]] = {}  # other answers by path
+        self.asked: list[bytes] = []  # paths other than the stream's
         self.connections = 0
         self.frames = 0
         self.is_closing = threading.Event()
@@ -227,7 +229,12 @@ class _Handler(socketserver.StreamRequestHandler):
                 emulator = self.server.emulator
                 number, emulator.connections = emulator.connections, emulator.connections + 1
                 self._stream(emulator, emulator.manner(number))
+            elif target in self.server.emulator.pages:
+                self.server.emulator.asked.append(target)
+                self._head("200 OK", "application/json", "connection: close")
+                self.wfile.write(self.server.emulator.pages[target]())
             else:
+                self.server.emulator.asked.append(target)
                 self._head("404 Not Found", "text/plain")
 
     def _head(self, status: str, content_type: str, *more: str) -> None:

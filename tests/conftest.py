@@ -25,6 +25,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("CCOSTDB_HOME_TZ", "UTC")
     monkeypatch.setenv("CCOSTDB_CCO_URL", "http://127.0.0.1:9")  # nobody answers at the discard port
+    monkeypatch.setenv("CCOSTDB_CCD_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("CCOSTDB_CCA_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("CCOSTDB_HEALTH_PORT", "0")
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -274,7 +274,8 @@ def test_a_bare_ingest_says_what_it_follows_and_looks_for(home: Path) -> None:
         process.communicate(timeout=30)
     assert said == (
         f"Following what there is, and looking for the rest: claude-code at {home}/.claude/projects, "
-        f"{home}/.config/claude/projects; cco at http://127.0.0.1:9. Ctrl-C stops it.\n"
+        f"{home}/.config/claude/projects; cco at http://127.0.0.1:9; ccd at http://127.0.0.1:9; "
+        "cca at http://127.0.0.1:9. Ctrl-C stops it.\n"
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import stat
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import JULY_1, add_cco, ccostdb, on_terminal, opened, run_python
+from commands import DAY_NS, JULY_1, add_cco, ccostdb, on_terminal, opened, run_python
 from ledger_rows import add_calls, add_name, add_source
 
 from ccostdb.schema import writing_lock
@@ -210,3 +212,99 @@ def test_a_person_reads_marks_and_hints(ledger: Path) -> None:
 def test_a_folder_in_place_of_the_ledger_is_a_problem(home: Path) -> None:
     (home / "x.db").mkdir()
     assert len(problems(findings("--db", "x.db"))) == 1
+
+
+def add_job(con: sqlite3.Connection, job: str, outcome: str | None, ago_s: int = 0, detail: str | None = None) -> None:
+    began_ns = time.time_ns() - (ago_s + 2) * 1_000_000_000
+    ended_ns = began_ns + 1_000_000_000 if outcome != "killed" else None
+    row = (job, began_ns, ended_ns, "failed" if outcome == "killed" else outcome, detail)
+    con.execute("insert into job_run (job, started_ns, ended_ns, outcome, detail) values (?, ?, ?, ?, ?)", row)
+
+
+def test_a_job_whose_last_run_failed_is_a_problem_until_it_runs_well(ledger: Path) -> None:
+    with opened(ledger) as con:
+        add_job(con, "prune", "ok")
+        add_job(con, "prune", "failed", detail="the disk is full")
+        found = findings()
+        assert problems(found) == ["prune"]
+        assert named(found, "prune")["detail"] == "the disk is full"
+        add_job(con, "prune", "killed")
+        assert named(findings(), "prune")["state"] == "note"
+        add_job(con, "prune", "ok")
+        assert "prune" not in [each["name"] for each in findings()]
+
+
+def test_the_age_of_the_last_backup_is_noted_where_backups_are_on(
+    ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "backup" not in [each["name"] for each in findings()]  # no process keeps running here: none is due
+    with opened(ledger) as con:
+        add_job(con, "rollups", "ok")
+        assert named(findings(), "backup")["value"] == "there is none yet"
+        add_job(con, "backup", "ok", ago_s=3 * 86_400)
+        assert named(findings(), "backup")["value"] == "the last is 3 days old"
+        add_job(con, "backup", "ok")
+        assert named(findings(), "backup")["state"] == "ok"
+    monkeypatch.setenv("CCOSTDB_BACKUP_AT", "never")
+    assert "backup" not in [each["name"] for each in findings()]
+
+
+def test_a_clock_that_was_set_back_is_a_problem_and_a_call_of_tomorrow_a_note(ledger: Path) -> None:
+    tomorrow_ns = time.time_ns() + DAY_NS
+    assert named(findings(), "clock")["state"] == "ok"
+    with opened(ledger) as con:
+        add_calls(con, [{"call_id": "x", "source_id": add_source(con, "cca"), "occurred_ns": tomorrow_ns}])
+        assert named(findings(), "clock")["state"] == "note"
+        con.execute("update run set updated_ns = ?", (tomorrow_ns,))
+    assert named(findings(), "clock")["state"] == "problem"
+
+
+@pytest.mark.parametrize(("counted", "per_hour", "is_found"), [(True, 5, True), (True, 9, False), (False, 5, False)])
+def test_the_same_spend_in_two_counted_sources_is_a_problem(
+    ledger: Path, counted: bool, per_hour: int, is_found: bool
+) -> None:
+    with opened(ledger) as con:
+        claude, cco = add_source(con, "claude-code", "other"), add_source(con, "cco", counted=counted)
+        for source_id, calls in ((claude, 5), (cco, per_hour)):
+            times = [JULY_1 + hour * DAY_NS // 24 + call for hour in range(4) for call in range(calls)]
+            priced = {"source_id": source_id, "computed_nusd": 1}
+            add_calls(con, [{"call_id": f"{source_id}:{ns}", "occurred_ns": ns, **priced} for ns in times])
+    overlaps = [each for each in findings() if "as many calls as" in each["value"]]
+    assert [(each["name"], each["state"]) for each in overlaps] == ([("cco", "problem")] if is_found else [])
+    if is_found:
+        assert overlaps[0]["value"] == "as many calls as other in 4 of 4 hours"
+        assert "[sources.cco]" in overlaps[0]["detail"]
+
+
+def test_what_a_daemon_told_while_nobody_listened_is_noted(ledger: Path) -> None:
+    with opened(ledger) as con:
+        source = add_source(con, "ccd")
+        con.execute(
+            "insert into gap (source_id, epoch, kind, from_ns, to_ns, detected_ns, events) values "
+            "(?1, 0, 'disconnected', 0, 5400000000000, 1, null), (?1, 0, 'dropped', 0, 1, 1, 12)",
+            (source,),
+        )
+        con.execute(
+            "insert into daemon_event (source_id, event_id, family, kind, occurred_ns, received_ns, content_sha256, "
+            "conflicts) values (?, 'e', 'f', 'k', 1, 1, x'00', 3)",
+            (source,),
+        )
+    found = findings()
+    assert problems(found) == []
+    notes = [each["value"] for each in found if each["name"] == "ccd" and each["state"] == "note"]
+    assert notes == [
+        "disconnected for 1.5 h",
+        "events dropped: 12",
+        "events with another content under a known id: 3",
+    ]
+
+
+def test_a_budget_over_its_limit_is_a_note(ledger: Path, home: Path) -> None:
+    (home / "ccostdb.toml").write_text('[[budget]]\nname = "all"\nmonthly = 1\n')
+    with opened(ledger) as con:
+        call = {"source_id": 1, "occurred_ns": time.time_ns(), "computed_nusd": 1_500_000_000}
+        assert "all" not in [each["name"] for each in findings()]
+        add_calls(con, [{"call_id": "now", **call}])
+    over = named(findings(), "all")
+    assert over["state"] == "note"
+    assert over["value"].startswith("$1.50 spent in ")

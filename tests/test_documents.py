@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ccostdb.budget_entries import read_budgets
 from ccostdb.cli import COMMANDS
 from ccostdb.model import Usage
 from ccostdb.price_book import all_rates
 from ccostdb.price_entries import entry_rates
 from ccostdb.prices import PriceBook, Rate
 from ccostdb.resources import datasette_metadata, sql, sql_names
-from ccostdb.settings import KEYS, Settings, load_settings
+from ccostdb.settings import KEYS, TOLD, Settings, load_settings
 from ccostdb.sources.cco_stream import USUAL_URL
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -72,6 +73,14 @@ def test_the_readmes_rate_can_be_used_and_names_every_key() -> None:
     assert all(isinstance(rate, Rate) and rate.above_tokens == 200_000 for rate in rates)
 
 
+def test_the_readmes_budget_can_be_used_and_names_every_key() -> None:
+    entries = tomllib.loads(examples("[[budget]]"))["budget"]
+    (budget,) = read_budgets(Settings(Path("x"), user_budgets=tuple(entries)))
+    assert list(budget.limits) == ["day", "week", "month"]
+    assert all(budget.filters)
+    assert budget.command
+
+
 def test_the_readme_names_every_address_that_is_looked_at_unasked() -> None:
     (said,) = (entry for entry in README.split("\n- ") if entry.startswith("It talks to nobody but"))
     assert Settings(Path("x")).cco_url in said
@@ -94,4 +103,4 @@ def test_every_setting_in_the_readme_names_its_variable() -> None:
     for key in KEYS:
         assert key.place.split(".")[-1] in README
     for variable in re.findall(r"CCOSTDB_[A-Z_]*[A-Z]", README):
-        assert variable in {key.variable for key in KEYS}
+        assert variable in {key.variable for key in KEYS} or variable.startswith(TOLD)

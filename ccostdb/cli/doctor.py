@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ def doctor(form: str | None) -> None:
     """
     from ccostdb.health import Finding, examine
 
-    findings = list(examine(current_settings()))
+    findings = list(examine(current_settings(), time.time_ns()))
     if form:
         write_rows(form, Finding._fields, findings, sys.stdout)
     else:

@@ -7,12 +7,15 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from ccostdb.cli.options import LEDGER
-from ccostdb.errors import CcostError
+from ccostdb.errors import CcostError, StoreBusy
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _BY_ERRNO = {
     errno.EACCES,
@@ -62,6 +65,8 @@ def guarded(ctx: click.Context) -> Iterator[None]:
     try:
         yield
         sys.stdout.flush()
+    except StoreBusy as error:
+        raise Failure(*_with_holder(error, ctx.meta.get(LEDGER))) from error
     except CcostError as error:
         raise Failure(error.message, error.hint) from error
     except KeyboardInterrupt:
@@ -82,6 +87,16 @@ def guarded(ctx: click.Context) -> Iterator[None]:
             raise
         path = f": {ctx.meta[LEDGER]}" if LEDGER in ctx.meta else ""
         raise Failure(f"{known[0]} ({error}){path}.", known[1]) from error
+
+
+def _with_holder(error: StoreBusy, db: Path | None) -> tuple[str, str | None]:
+    """The sentence and the hint, with the process that holds the lock, where that has said who it is."""
+    from ccostdb.running import read_record
+
+    holder = read_record(db) if db else None
+    if holder is None:
+        return error.message, error.hint
+    return f"{error.message.rstrip('.')} (pid {holder.pid}).", error.hint
 
 
 def _drop_stdout() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,10 +15,11 @@ from ccostdb.cli.printable import printable
 from ccostdb.errors import BadArgument, CcostError, nearest
 
 if TYPE_CHECKING:
-    from ccostdb.ingest import Outcome
+    from ccostdb.ingest import Asked, Outcome
     from ccostdb.settings import Settings
 
 ONCE = "ccostdb.once"
+LOG_FILE = "ccostdb.log_file"
 
 
 class SourceGroup(click.Group):
@@ -40,13 +42,27 @@ def _remember_once(ctx: click.Context, _: click.Parameter, value: bool) -> None:
         ctx.meta[ONCE] = True
 
 
+def _remember_log(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value:
+        ctx.meta[LOG_FILE] = Path(value).absolute()
+
+
 def ingest_options(command: Command) -> Command:
     """What every form of `ingest` takes, before and after the name of a source."""
     flag: Callable[..., Any] = partial(click.option, is_flag=True, expose_value=False)
     for option in (
         db_option,
         setting_option("--log-level", "log_level", metavar="LEVEL", help="debug, info, warning or error."),
+        setting_option("--health-host", "health_host", metavar="HOST", help="The address that /health is bound to."),
+        setting_option("--health-port", "health_port", metavar="PORT", help="Where /health answers; 0: nowhere."),
         flag("--foreground", help="Stay in the foreground, as ingest always does."),
+        click.option(
+            "--log-file",
+            callback=_remember_log,
+            expose_value=False,
+            metavar="PATH",
+            help="Log to a file, rotated, not to stderr.",
+        ),
         flag("--once", callback=_remember_once, help="Catch up and exit."),
     ):
         command = option(command)
@@ -54,10 +70,14 @@ def ingest_options(command: Command) -> Command:
 
 
 cco_url_option = setting_option("--cco-url", "cco_url", metavar="URL", help="Where CCO answers.")
+ccd_url_option = setting_option("--ccd-url", "ccd_url", metavar="URL", help="Where CCD's event stream is.")
+cca_url_option = setting_option("--cca-url", "cca_url", metavar="URL", help="Where CCA answers.")
 
 
 @click.group(cls=SourceGroup, invoke_without_command=True)
 @cco_url_option
+@ccd_url_option
+@cca_url_option
 @ingest_options
 @click.pass_context
 def ingest(ctx: click.Context) -> None:
@@ -66,7 +86,7 @@ def ingest(ctx: click.Context) -> None:
     Without a source: every one that is found.
     """
     if ctx.invoked_subcommand is None:
-        _record(ctx, None)
+        _record(ctx)
 
 
 @ingest.command()
@@ -75,7 +95,7 @@ def ingest(ctx: click.Context) -> None:
 @click.pass_context
 def cco(ctx: click.Context) -> None:
     """Record what CCO streams."""
-    _record(ctx, ["cco"])
+    _record(ctx, "cco")
 
 
 @ingest.command("claude-code")
@@ -89,46 +109,73 @@ def claude_code(ctx: click.Context, paths: tuple[str, ...]) -> None:
     """
     if paths:
         ctx.meta.setdefault(FLAGS, {})["claude_paths"] = paths
-    _record(ctx, ["claude-code"])
+    _record(ctx, "claude-code")
 
 
-def _record(ctx: click.Context, sources: list[str] | None) -> None:
+@ingest.command()
+@click.argument("file", required=False, metavar="[FILE|-]")
+@ccd_url_option
+@ingest_options
+@click.pass_context
+def ccd(ctx: click.Context, file: str | None) -> None:
+    """Record the events of a session daemon.
+
+    FILE holds one event a line, and is followed as it grows; - is stdin. Without it: CCD's stream.
+    """
+    _record(ctx, "ccd", path=file)
+
+
+@ingest.command()
+@cca_url_option
+@ingest_options
+@click.pass_context
+def cca(ctx: click.Context) -> None:
+    """Record how CCA's agents and tasks change."""
+    _record(ctx, "cca")
+
+
+def _record(ctx: click.Context, source: str | None = None, path: str | None = None) -> None:
     from ccostdb.cli.progress import progress
-    from ccostdb.ingest import run
+    from ccostdb.ingest import Asked
+    from ccostdb.logs import log_to, secrets_of
 
     settings = current_settings()
-    _say_from(settings.log_level)
-    if ONCE not in ctx.meta:
-        click.echo(printable(_intent(settings, sources)), err=True)
+    log_to(ctx.meta.get(LOG_FILE) or sys.stderr, settings.log_level, secrets_of(settings))
     with progress() as on_progress:
-        outcomes = run(settings, sources, once=ONCE in ctx.meta, on_progress=on_progress)
+        asked = Asked([source] if source else None, path, ONCE in ctx.meta, on_progress)
+        outcomes = _run(settings, asked)
     for outcome in outcomes:
         click.echo(_sentence(outcome))
-    if sources is None and all(outcome.outcome == "absent" for outcome in outcomes):
+    if source is None and all(outcome.outcome == "absent" for outcome in outcomes):
         click.echo("No source was found. To see what it would look like: ccostdb demo", err=True)
     for outcome in outcomes:
         if outcome.outcome == "failed":
             raise CcostError(f"{outcome.source}: {outcome.error}")
 
 
-def _intent(settings: Settings, sources: list[str] | None) -> str:
+def _run(settings: Settings, asked: Asked) -> list[Outcome]:
+    """Catches up, or goes on until it is told to end: then with a schedule and, if it is wanted, /health."""
+    from ccostdb import ingest as passes
+
+    if asked.once:
+        return passes.run(settings, asked.sources, path=asked.path, on_progress=asked.on_progress)
+    from ccostdb import daemon
+    from ccostdb.logs import hidden, secrets_of
+
+    click.echo(printable(hidden(_intent(settings, asked), secrets_of(settings))), err=True)
+    is_asked = "health_port" in settings.origins
+    is_on = not asked.sources or settings.origins.get("health_port") == "command line"
+    return daemon.run(settings, asked, health_port=settings.health_port if is_on else 0, is_port_asked=is_asked)
+
+
+def _intent(settings: Settings, asked: Asked) -> str:
     """What is followed, or looked for, until it is stopped."""
-    at = {"claude-code": ", ".join(map(str, settings.claude_paths)), "cco": settings.cco_url}
-    if sources:
-        followed = " and ".join(f"{source} at {at[source]}" for source in sources)
-        return f"Following {followed}. Ctrl-C stops it."
-    listed = "; ".join(f"{source} at {place}" for source, place in at.items())
-    return f"Following what there is, and looking for the rest: {listed}. Ctrl-C stops it."
+    from ccostdb.ingest import SOURCES
 
-
-def _say_from(level: str) -> None:
-    """What sources have to say goes to stderr; the libraries under them stay silent."""
-    import logging
-
-    log = logging.getLogger("ccostdb")
-    log.setLevel(level.upper())
-    log.handlers = [logging.StreamHandler()]
-    log.propagate = False
+    places = [f"{name} at {asked.path or SOURCES[name].place(settings)}" for name in asked.sources or SOURCES]
+    if asked.sources:
+        return f"Following {places[0]}. Ctrl-C stops it."
+    return f"Following what there is, and looking for the rest: {'; '.join(places)}. Ctrl-C stops it."
 
 
 def _sentence(outcome: Outcome) -> str:

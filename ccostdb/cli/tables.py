@@ -28,10 +28,14 @@ UNITS = {
     "usd_per_million": "USD/M", "usd_per_thousand": "USD/1,000",
 }  # fmt: skip
 HEADINGS = {"cache_write_5m": "Write 5m", "cache_write_1h": "Write 1h", "cache_write": "Cache write", "": "Rate"}
+HEADINGS |= {"used_share": "Used", "period_label": "Which"}
 KINDS = ("input", "output", "cache_write_5m", "cache_write_1h", "cache_read")
+SHARES = ("share", "used_share", "pace")
+ALWAYS = ("cost_usd", "spent_usd", "used_share")  # shown though all of it is 0
 SUMMED = ("_tokens", "_usd", "_usd_estimate", "calls", "errors", "_hits")
 # When a terminal is too narrow, what is not named here is given up first, then the last one named.
 RANKS = {name: rank for rank, name in enumerate((
+    "period_label", "spent_usd", "used_share", "left_usd", "limit_usd", "pace", "projected_usd", "used_up_at",
     "prompt_cache_savings_usd", "cost_usd", "calls", "model", "project", "agent", "kind",
     "input_usd_per_million", "output_usd_per_million", "cache_read_usd_per_million",
     "cache_write_5m_usd_per_million", "cache_write_1h_usd_per_million", "usd_per_million", "used",
@@ -104,7 +108,7 @@ def _columns(table: Table) -> list[Column]:
     for index, name in enumerate(table.columns):
         values = [row[index] for row in table.rows]
         is_key = index < table.keys
-        if is_key or name == "cost_usd" or any(values):
+        if is_key or name in ALWAYS or any(values):
             rank = 0 if index == 0 else RANKS.get(name, len(RANKS) + 1)
             is_number = not is_key and all(value is None or isinstance(value, int | float) for value in values)
             made = _number_column(name, values, is_summed, rank) if is_number else _text_column(name, values, rank)
@@ -186,8 +190,8 @@ def _number_format(name: str, known: Sequence[float]) -> Callable[[float], str]:
     if name.endswith(("usd_per_million", "usd_per_thousand")):
         digits = max(2, *(len(f"{value:.6f}".rstrip("0").partition(".")[2]) for value in known), 2)
         return lambda value: f"{value:,.{digits}f}"
-    if name == "share":
-        return lambda value: f"{value:.1%}"
+    if name in SHARES:
+        return lambda value: f"{value:,.1%}"
     return lambda value: f"{value:,}" if isinstance(value, int) else f"{value:,g}"
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
 
@@ -55,16 +54,6 @@ async def ingest_claude_code(
     return one.outcome
 
 
-@contextmanager
-def _no_cycles() -> Iterator[None]:
-    """Stops the search for reference cycles: an import makes none, and looking for them costs it a tenth."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
 @dataclass(frozen=True, slots=True)
 class _Pass:
     """What it takes to turn a part of the files into rows."""
@@ -83,7 +72,7 @@ class _Pass:
             return
         total_bytes, done_bytes = sum(file.size_bytes for file in files), 0
         parts = self.shelf.read_new(files, time.time_ns())
-        with _no_cycles():
+        async with self.store.importing():
             while not stop.is_set() and (part := await asyncio.to_thread(next, parts, None)) is not None:
                 await self._append(part)
                 done_bytes += part.bytes_done
@@ -102,7 +91,8 @@ class _Pass:
             self.source_id,
             self.run_id,
             now_ns,
-            calls=[call for call in calls if before.get(call.call_id) != call],
+            calls=[call for call in calls if before.get(call.call_id, call) != call],
+            new_calls=[call for call in calls if call.call_id not in before],
             rejects=part.rejects,
             positions=part.positions,
             frames=part.lines,
@@ -111,11 +101,11 @@ class _Pass:
             last_event_ns=max((call.occurred_ns for call in calls), default=None),
         )
         await self.store.append(batch)
-        self.outcome.calls += len(folded.keys() - before.keys())
         self._count(batch)
 
     def _count(self, batch: Batch) -> None:
         self.outcome.frames += batch.frames
         self.outcome.events += batch.events
-        self.outcome.rows += len(batch.calls)
+        self.outcome.calls += len(batch.new_calls)
+        self.outcome.rows += batch.row_count
         self.outcome.rejected += sum(each.times for each in batch.rejects)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from ccostdb.errors import CcostError, Rejected
 from ccostdb.ingest.outcome import Outcome
+from ccostdb.ingest.overrides import Overrides
 from ccostdb.ledger import call_of_activity
 from ccostdb.model import Batch, Position, Reject, Snapshot
 from ccostdb.settings import Settings
@@ -49,6 +50,7 @@ async def ingest_cco(
         window=WindowState.from_json(position.state) if position.state else WindowState(),
         counters=await _last_counters(store, source_id),
         pace=Pace(settings.stream_reopen_s),
+        overrides=Overrides(store, settings, source_id, run_id),
         longest_s=settings.stream_reopen_s,
         is_following=not once,
     )
@@ -60,10 +62,13 @@ async def ingest_cco(
                 if once and one.is_over(item):
                     break
         await one.append()
+        await one.overrides.finish(stop)
     except Exception as error:
         message = error.message if isinstance(error, CcostError) else repr(error)
         await store.finish_run(run_id, "failed", message, time.time_ns())
         raise
+    finally:
+        await one.overrides.cancel()
     outcome.outcome = "stopped" if stop.is_set() else "ok" if one.has_snapshot else "failed"
     if outcome.outcome == "failed":
         outcome.error = outcome.error or "no snapshot came"
@@ -96,6 +101,7 @@ class _Pass:
     window: WindowState
     counters: _Counters | None
     pace: Pace
+    overrides: Overrides
     longest_s: float
     is_following: bool
     outcome: Outcome = field(default_factory=lambda: Outcome(NAME))
@@ -187,6 +193,9 @@ class _Pass:
             self.position.state = done.state.to_json()
             batch.positions.append(self.position)
             await self.append()
+        # A process that was killed may not have asked about overrides that a first window still shows.
+        shown = [each.activity for each in done.new] if self.has_snapshot else snapshot.activity or ()
+        self.overrides.notice(is_override=any(each.event_type == "model_override" for each in shown))
         # Only now: what is remembered is what is stored.
         self.window = done.state
         if batch.snapshot:

@@ -1,7 +1,7 @@
 """An event stream that is followed for ever: connections, silence, backoff. What its events mean is not here.
 
 A connection is closed and opened again when it has lived as long as its `Pace` says, which the reader of the
-events may change at any time.
+events may change at any time. Without a pace it is kept: then whatever is sent, comments too, shows that it lives.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 
@@ -23,6 +23,7 @@ from ccostdb.settings import Settings
 CONTENT_TYPE = "text/event-stream"
 HEADERS = {"Accept": CONTENT_TYPE, "Accept-Encoding": "identity", "Cache-Control": "no-store"}
 PROBE_S = 2.0
+MAX_ID_CHARACTERS = 1000  # of a last event id that is sent back
 WAITING_S = 0.01  # a frame that comes sooner had come already: a backlog is read before its connection is closed
 
 
@@ -42,11 +43,13 @@ class Connected:
 class Disconnected:
     """The connection has ended or was never made. `is_error`: what answered was no event stream.
 
-    `reason` is fit for a terminal, also where it repeats what a server said.
+    `reason` is fit for a terminal, also where it repeats what a server said. `is_silence`: it may have been dead
+    since it was last heard.
     """
 
     reason: str
     is_error: bool = False
+    is_silence: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,13 @@ class Received:
     frame: SseEvent | Rejected
 
 
-Item = Connected | Disconnected | Received
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """A kept connection brought something that completes no event, such as a comment."""
+
+
+Item = Connected | Disconnected | Received | Alive
+Headers = Iterable[tuple[str, str]]
 
 
 class Backoff:
@@ -80,36 +89,44 @@ class Backoff:
         self._limit_s = self._initial_s
 
 
-async def is_event_stream(url: str) -> bool:
+async def is_event_stream(url: str, headers: Headers = ()) -> bool:
     """Whether an event stream answers there, and soon."""
     try:
-        async with asyncio.timeout(PROBE_S), _client(url, PROBE_S) as client, client.stream("GET", url) as response:
+        async with (
+            asyncio.timeout(PROBE_S),
+            _client(url, PROBE_S, headers) as client,
+            client.stream("GET", url) as response,
+        ):
             return _complaint(response) is None
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError):
         return False
 
 
-async def read_stream(url: str, settings: Settings, pace: Pace) -> AsyncGenerator[Item, None]:
-    """The events of `url` and the fate of its connections, for ever."""
+async def read_stream(
+    url: str, settings: Settings, pace: Pace | None, headers: Headers = ()
+) -> AsyncGenerator[Item, None]:
+    """The events of `url` and the fate of its connections, for ever. `headers` are sent along with every request."""
     backoff = Backoff(settings.reconnect_initial_s, settings.reconnect_max_s)
-    async with _client(url, settings.stream_dead_after_s) as client:
+    async with _client(url, settings.stream_dead_after_s, headers) as client:
         while True:
             framer = SseFramer(settings.frame_max_bytes)
             is_lost = False
             async with aclosing(_read_connection(client, url, framer, settings, pace)) as items:
                 async for item in items:
-                    if isinstance(item, Received) and isinstance(item.frame, SseEvent):
+                    if isinstance(item, Alive) or (isinstance(item, Received) and isinstance(item.frame, SseEvent)):
                         backoff.reset()
                     is_lost = isinstance(item, Disconnected)
                     yield item
             if framer.retry_ms is not None:
                 backoff.floor_s = framer.retry_ms / 1000
+            if _is_sendable(framer.last_event_id):
+                client.headers["Last-Event-ID"] = framer.last_event_id
             if is_lost:
                 await asyncio.sleep(backoff.next_s())
 
 
 async def _read_connection(
-    client: httpx.AsyncClient, url: str, framer: SseFramer, settings: Settings, pace: Pace
+    client: httpx.AsyncClient, url: str, framer: SseFramer, settings: Settings, pace: Pace | None
 ) -> AsyncGenerator[Item, None]:
     """One connection. Its last item is Disconnected, unless it has lived as long as it may.
 
@@ -131,13 +148,17 @@ async def _read_connection(
             chunks = response.aiter_bytes()
             while True:
                 due_s = dead_s = heard_s + settings.stream_dead_after_s
-                if is_heard:
+                if is_heard and pace is not None:
                     due_s = min(dead_s, last_s, max(opened_s + pace.reopen_s, now_s() + WAITING_S))
                 async with asyncio.timeout_at(due_s):
                     chunk = await anext(chunks, None)
                 if chunk is None:
                     break
-                for frame in framer.feed(chunk):
+                found = framer.feed(chunk)
+                if pace is None and not found:
+                    yield Alive()
+                    heard_s = now_s()
+                for frame in found:
                     yield Received(time.time_ns(), frame)
                     is_heard, heard_s = True, now_s()
     except (httpx.RemoteProtocolError, httpx.ReadError):
@@ -145,15 +166,23 @@ async def _read_connection(
     except (TimeoutError, httpx.ReadTimeout):
         if is_heard and now_s() < heard_s + settings.stream_dead_after_s:
             return
-        lost = Disconnected(f"silent for {settings.stream_dead_after_s:g} s")
+        lost = Disconnected(f"silent for {settings.stream_dead_after_s:g} s", is_silence=True)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         lost = Disconnected(repeated(str(error)) or type(error).__name__)
     yield lost
 
 
-def _client(url: str, timeout_s: float) -> httpx.AsyncClient:
+def _client(url: str, timeout_s: float, headers: Headers = ()) -> httpx.AsyncClient:
     """Asks nobody else: no proxies, no redirects, no .netrc. Certificates cost memory: only for https."""
-    return httpx.AsyncClient(headers=HEADERS, timeout=timeout_s, trust_env=False, verify=url.startswith("https:"))
+    sent = httpx.Headers(HEADERS)
+    sent.update(dict(headers))
+    return httpx.AsyncClient(headers=sent, timeout=timeout_s, trust_env=False, verify=url.startswith("https:"))
+
+
+def _is_sendable(event_id: str) -> bool:
+    """Whether a header can carry it. There is none where the stream sends no ids."""
+    is_text = event_id.isascii() and event_id.isprintable() and event_id == event_id.strip()
+    return is_text and 0 < len(event_id) <= MAX_ID_CHARACTERS
 
 
 def _complaint(response: httpx.Response) -> str | None:

@@ -3,7 +3,7 @@
 select
     sum(calls) as calls,
     sum(cost_nusd) / 1e9 as cost_usd,
-    count(*) filter (where calls is null) as restarts
+    count(*) filter (where gap.kind = 'restart') as restarts
 from gap
 join source_counted using (source_id)
 where to_ns >= ifnull(:since_ns, to_ns)

@@ -1,6 +1,7 @@
 -- One row is a time in which calls are provably missing: overflow, attach (before our time), restart, excess
--- (less than 0). from_at NULL: unknown; missing_calls and missing_cost_usd NULL: unknown, as after a
--- restart. No cost view adds these.
+-- (less than 0); or in which daemon events may be, which nobody sends again: disconnected, dropped (we were too slow).
+-- from_at NULL: unknown; missing_calls and missing_cost_usd NULL: unknown, as after a restart; missing_events NULL:
+-- unknown, or none. No cost view adds these.
 select
     (select name from source where source.source_id = gap.source_id) as source,
     kind,
@@ -8,5 +9,6 @@ select
     strftime('%Y-%m-%dT%H:%M:%fZ', to_ns / 1000000 / 1000.0, 'unixepoch') as to_at,
     calls as missing_calls,
     cost_nusd / 1e9 as missing_cost_usd,
-    strftime('%Y-%m-%dT%H:%M:%fZ', detected_ns / 1000000 / 1000.0, 'unixepoch') as detected_at
+    strftime('%Y-%m-%dT%H:%M:%fZ', detected_ns / 1000000 / 1000.0, 'unixepoch') as detected_at,
+    events as missing_events
 from gap

@@ -1,0 +1,142 @@
+"""`ccostdb start`, `stop` and `status`."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ccostdb.cli.options import FLAGS, Command, current_settings, db_option, setting_option
+from ccostdb.cli.printable import printable
+
+if TYPE_CHECKING:
+    from ccostdb.running import Record
+
+NOT_RUNNING = 3  # as for the init scripts of the Linux Standard Base
+
+# What `ingest` is started with, as given to `start`. (ccd_url may hold a key: it goes another way.)
+PASSED_ON = {
+    "cco_url": "--cco-url",
+    "cca_url": "--cca-url",
+    "health_port": "--health-port",
+    "health_host": "--health-host",
+    "log_level": "--log-level",
+}
+
+
+def start_options(command: Command) -> Command:
+    """The settings that `start` takes as flags."""
+    for option in (
+        db_option,
+        setting_option("--log-level", "log_level", metavar="LEVEL", help="debug, info, warning or error."),
+        setting_option("--health-host", "health_host", metavar="HOST", help="The address that /health is bound to."),
+        setting_option("--health-port", "health_port", metavar="PORT", help="Where /health answers; 0: nowhere."),
+        setting_option("--cca-url", "cca_url", metavar="URL", help="Where CCA answers."),
+        setting_option("--ccd-url", "ccd_url", metavar="URL", help="Where CCD's event stream is."),
+        setting_option("--cco-url", "cco_url", metavar="URL", help="Where CCO answers."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.option("--foreground", is_flag=True, help="Stay in the foreground: the same as ccostdb ingest.")
+@start_options
+@click.pass_context
+def start(ctx: click.Context, foreground: bool) -> None:
+    """Record in the background.
+
+    Waits until it answers. Where it runs already, says so.
+    """
+    if foreground:
+        from ccostdb.cli.ingest import ingest
+
+        ctx.invoke(ingest)
+        return
+    from ccostdb import background
+
+    settings = current_settings()
+    given = ctx.meta.get(FLAGS, {})
+    arguments = [f"{flag}={getattr(settings, name)}" for name, flag in PASSED_ON.items() if name in given]
+    record, is_new = background.start(settings, arguments, say=partial(click.echo, err=True))
+    click.echo(f"{'Started' if is_new else 'Already running'}, pid {record.pid}.")
+    for line in _where(record):
+        click.echo(printable(line))
+    if not is_new and given.keys() - {"db"}:
+        click.echo("It goes on with the settings that it has. For others, first: ccostdb stop", err=True)
+    elif is_new and record.health_url is None and settings.health_port:
+        click.echo(f"Port {settings.health_port} is in use: /health does not answer.", err=True)
+
+
+def _where(record: Record) -> list[str]:
+    places = {"Health": record.health_url, "Log": record.log_path}
+    return [f"{name}: {place}" for name, place in places.items() if place]
+
+
+@click.command()
+@click.option("--force", is_flag=True, help="End it at once where it does not stop within 10 s.")
+@db_option
+def stop(force: bool) -> None:
+    """Stop recording in the background.
+
+    Everything that has been read is written before.
+    """
+    from ccostdb import background
+
+    record = background.stop(current_settings(), is_forced=force)
+    click.echo(f"Stopped, pid {record.pid}." if record else "Nothing to stop: it is not running.")
+
+
+@click.command()
+@click.option("--json", "is_json", is_flag=True, help="One object.")
+@db_option
+@click.pass_context
+def status(ctx: click.Context, is_json: bool) -> None:
+    """Say whether it records, and how its sources do.
+
+    Exits with 3 when it is not running.
+    """
+    from ccostdb import background
+
+    settings = current_settings()
+    told = background.status(settings)
+    if is_json:
+        click.echo(json.dumps(told, indent=2))
+    else:
+        for line in _lines(told, str(settings.db)):
+            click.echo(printable(line))
+    if told["status"] != "running":
+        ctx.exit(NOT_RUNNING)
+
+
+def _lines(told: dict[str, Any], db: str) -> list[str]:
+    if told["status"] == "running":
+        lines = [f"Running for {_duration(told['uptime_seconds'])}, pid {told['pid']}, ccostdb {told['version']}."]
+    elif told["status"] == "busy":
+        lines = ["Not running in the background, but some other ccostdb process writes the ledger now."]
+    else:
+        lines = ["Not running. To start it: ccostdb start"]
+    lines.append(f"Ledger: {db}" if told["ledger"] else f"There is no ledger at {db} yet.")
+    if told["health_url"]:
+        lines.append(f"Health: {told['health'] or 'no answer'} at {told['health_url']}")
+    if told["log"]:
+        lines.append(f"Log: {told['log']}")
+    return lines + [_source_line(source, is_running=told["pid"] is not None) for source in told["sources"]]
+
+
+def _source_line(source: dict[str, Any], *, is_running: bool) -> str:
+    how = (source["state"] if is_running and source["outcome"] is None else None) or source["outcome"]
+    last = f"last event {source['last_event_at']}" if source["last_event_at"] else "no event yet"
+    return f"{source['source']}: {', '.join(part for part in (how, last, source['error']) if part)}"
+
+
+def _duration(seconds: int) -> str:
+    """The two largest units: 3 d 4 h, 5 min 12 s."""
+    parts: list[str] = []
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        count, seconds = divmod(seconds, size)
+        if count or (unit == "s" and not parts):
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2])

@@ -1,0 +1,76 @@
+"""The process that keeps running: sources, schedule and health endpoint around one open ledger.
+
+The step is elsewhere (`ingest`, `jobs`, `endpoint`); here is what starts them, and ends them in good order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ccostdb.errors import CcostError
+from ccostdb.ingest import Asked, Outcome, record, stop_on_signals
+from ccostdb.jobs import Schedule
+from ccostdb.running import recorded
+from ccostdb.settings import Settings
+from ccostdb.store import open_store
+from ccostdb.upkeep import checkpoint
+
+if TYPE_CHECKING:
+    from ccostdb.endpoint import Endpoint
+
+log = logging.getLogger(__name__)
+
+
+def run(settings: Settings, asked: Asked, *, health_port: int = 0, is_port_asked: bool = False) -> list[Outcome]:
+    """Records what is asked until SIGINT or SIGTERM, and does all that is scheduled meanwhile.
+
+    `health_port` 0: no endpoint. A busy one is an error where it was asked for, else a warning. Raises StoreBusy.
+    """
+    return asyncio.run(_run(settings, asked, health_port, is_port_asked))
+
+
+async def _run(settings: Settings, asked: Asked, health_port: int, is_port_asked: bool) -> list[Outcome]:
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    async with open_store(settings, stop) as store:
+        with _endpoint(settings, health_port, is_port_asked) as endpoint:
+            if endpoint:
+                store.patience.on_trouble = partial(setattr, endpoint, "trouble")
+            with recorded(settings, endpoint.url if endpoint else None):
+                schedule = Schedule(store, settings, stop)
+                await schedule.start()
+                try:
+                    outcomes = await record(store, settings, asked, stop)
+                finally:
+                    stop.set()
+                    await schedule.end()
+            await checkpoint(store, settings.db)
+    return outcomes
+
+
+@contextmanager
+def _endpoint(settings: Settings, port: int, is_port_asked: bool) -> Iterator[Endpoint | None]:
+    """The health endpoint while the block runs; None where there is to be none, or another holds its usual port."""
+    if port == 0:
+        yield None
+        return
+    from ccostdb.endpoint import Endpoint
+
+    endpoint = Endpoint(settings, settings.health_host, port)
+    try:
+        endpoint.start()
+    except CcostError as error:
+        if is_port_asked:
+            raise
+        log.warning("%s Going on without.", error.message)
+        yield None
+        return
+    try:
+        yield endpoint
+    finally:
+        endpoint.stop()

@@ -1,0 +1,248 @@
+"""One pass over CCD's event stream, or over its events as lines of a file.
+
+The stream replays nothing, so its reader never waits for SQLite: what it takes in lies in a bounded queue until the
+writer appends it, in batches. Times without a connection, and events that found the queue full, are gaps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from contextlib import aclosing, suppress
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from ccostdb.errors import CcostError, Rejected
+from ccostdb.ingest.daemon_lines import record_lines
+from ccostdb.ingest.daemon_rows import BATCH_EVENTS, GATHER_S, NAME, Rows, read_event
+from ccostdb.ingest.outcome import Outcome
+from ccostdb.model import DaemonEvent, Gap, Position, Reject
+from ccostdb.settings import Settings
+from ccostdb.sources.cco_stream import server_address
+from ccostdb.sources.sse import Connected, Disconnected, Item, Received, is_event_stream, read_stream
+from ccostdb.store import Store
+
+QUEUE_EVENTS = 2000
+QUEUE_CHARACTERS = 8 * 1024 * 1024  # beyond these it is full, too: payloads may be large
+HEARTBEAT_S = 60.0
+# CCD sends a comment every 15 s without events: three of them must be missing. So a shorter `stream_dead_after_s`,
+# which is made for CCO's frame every 5 s, does not hold here; a longer one does.
+DEAD_AFTER_S = 45.0
+ONCE_QUIET_S = 2.0  # with `once`: so long without an event is the end
+ONCE_LONGEST_S = 10.0
+log = logging.getLogger(__name__)
+
+
+async def find_ccd(settings: Settings) -> Settings | None:
+    """The settings with which CCD's stream can be read, None where it is not there."""
+    return settings if await is_event_stream(settings.ccd_url, settings.ccd_headers) else None
+
+
+async def ingest_ccd(
+    store: Store, settings: Settings, *, once: bool, stop: asyncio.Event, path: str | None = None
+) -> Outcome:
+    """Records daemon events until `stop`: of the stream, of the file `path` as it grows, or of stdin (`-`) to its end.
+
+    With `once` a file is read to its end, and of the stream what comes until it is quiet for a moment. A stream that
+    does not answer is tried again; with `once` it is not, and the outcome is `failed`.
+    """
+    source_id = await store.source_id(NAME, "files" if path else _address(settings.ccd_url))
+    run_id = await store.start_run(source_id, time.time_ns(), "reading" if path else "connecting")
+    rows, began_s = Rows(store, source_id, run_id), time.monotonic()
+    outcome = rows.outcome
+    try:
+        if path:
+            outcome.outcome = await record_lines(rows, settings, path, once=once, stop=stop)
+        else:
+            outcome.outcome = await _Stream(rows, settings, is_once=once).record(stop)
+    except Exception as error:
+        message = error.message if isinstance(error, CcostError) else repr(error)
+        await store.finish_run(run_id, "failed", message, time.time_ns())
+        raise
+    outcome.seconds = time.monotonic() - began_s
+    await store.finish_run(run_id, outcome.outcome, outcome.error, time.time_ns())
+    return outcome
+
+
+def _address(url: str) -> str:
+    """The stream as the ledger knows it. Its query chooses what is sent, so it is another source with another."""
+    query = urlsplit(url).query
+    return server_address(url) + (f"?{query}" if query else "")
+
+
+class _Stream:
+    """What the reader and the writer of one stream share. Neither waits for the other."""
+
+    def __init__(self, rows: Rows, settings: Settings, *, is_once: bool) -> None:
+        self._rows = rows
+        self._settings = settings
+        self._is_once = is_once
+        self._queue: asyncio.Queue[DaemonEvent | Reject] = asyncio.Queue(QUEUE_EVENTS)
+        self._queue_characters = 0
+        self._has_news = asyncio.Event()
+        self._is_due = asyncio.Event()  # a batch is full, or half the queue
+        self._is_over = asyncio.Event()  # nothing will be read any more
+        self._is_connected = False
+        self._is_found = False
+        self._connected_until_ns: int | None = None  # when it was last heard; None: never was
+        self._said: set[str] = set()
+        self._shown: tuple[str, str | None] | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """Nothing was read since the last append."""
+        self._frames = self._connections = self._dropped = 0
+        self._dropped_ns: tuple[int, int] | None = None  # from, to
+        self._gaps: list[Gap] = []
+        self._state: str | None = None
+
+    async def record(self, stop: asyncio.Event) -> str:
+        """Reads and writes until `stop`, or until the stream was quiet with `once`; returns the run's outcome."""
+        position = await self._rows.store.position(self._rows.source_id, "")
+        position = position or Position(self._rows.store.new_position_id(), "")
+        if position.state:
+            self._connected_until_ns = json.loads(position.state)["connected_until_ns"]
+        tasks = reading, writing, stopping = [
+            asyncio.create_task(each) for each in (self._read(), self._write(position), stop.wait())
+        ]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in (reading, stopping):
+                task.cancel()
+            await asyncio.wait((reading, stopping))
+            for event in (self._is_over, self._has_news, self._is_due):
+                event.set()
+            await writing
+            if not reading.cancelled():
+                reading.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        if stop.is_set():
+            return "stopped"
+        outcome = self._rows.outcome
+        outcome.error = None if self._is_found else outcome.error or "no answer came"
+        return "failed" if outcome.error else "ok" if outcome.frames else "no_data"
+
+    # --- the reader: takes in what comes, and never waits for the ledger
+
+    async def _read(self) -> None:
+        settings = replace(self._settings, stream_dead_after_s=max(self._settings.stream_dead_after_s, DEAD_AFTER_S))
+        now_s = asyncio.get_running_loop().time
+        last_s = now_s() + ONCE_LONGEST_S
+        with suppress(TimeoutError):
+            async with (
+                asyncio.timeout_at(last_s if self._is_once else None) as quiet,
+                aclosing(read_stream(settings.ccd_url, settings, None, settings.ccd_headers)) as items,
+            ):
+                async for item in items:
+                    self._take(item)
+                    if self._is_once and isinstance(item, Disconnected):
+                        return
+                    if self._is_once and isinstance(item, Connected | Received):
+                        quiet.reschedule(min(last_s, now_s() + ONCE_QUIET_S))
+
+    def _take(self, item: Item) -> None:
+        now_ns = time.time_ns()
+        match item:
+            case Connected():
+                if self._connected_until_ns is not None:
+                    from_ns = min(self._connected_until_ns, now_ns)
+                    self._gaps.append(Gap(0, "disconnected", from_ns, now_ns, None, None, now_ns))
+                self._connections += 1
+                self._has_news.set()
+                self._is_connected = self._is_found = True
+                self._rows.outcome.error = None
+                self._turn("connected")
+                if self._is_once:
+                    log.info(
+                        "%s: what CCD sent before cannot be sent again; reading what comes until it is quiet", NAME
+                    )
+            case Disconnected():
+                self._lose(item)
+            case Received():
+                self._frames += 1
+                self._has_news.set()
+                self._put(item)
+        if self._is_connected:
+            self._connected_until_ns = now_ns
+
+    def _put(self, received: Received) -> None:
+        frame, at_ns = received.frame, received.at_ns
+        if isinstance(frame, Rejected):
+            taken: DaemonEvent | Reject = Reject(at_ns, frame.reason)  # its excerpt would show a payload
+        else:
+            taken = read_event(frame.data, at_ns, self._settings)
+        size = _characters(taken)
+        is_large = self._queue_characters + size > QUEUE_CHARACTERS and not self._queue.empty()
+        if self._queue.full() or is_large:
+            self._dropped += 1
+            self._dropped_ns = (self._dropped_ns or (at_ns,))[0], at_ns
+        else:
+            self._queue.put_nowait(taken)
+            self._queue_characters += size
+        if self._queue.qsize() >= BATCH_EVENTS or self._queue_characters >= QUEUE_CHARACTERS // 2:
+            self._is_due.set()
+
+    def _lose(self, lost: Disconnected) -> None:
+        """The connection is gone, or was not made, which is usual. Each reason is said once; the run has the last."""
+        if self._is_connected and not lost.is_silence:
+            self._connected_until_ns = time.time_ns()
+        self._is_connected = False
+        if not self._is_once and lost.reason not in self._said:
+            log.log(logging.WARNING if lost.is_error else logging.INFO, "%s: %s; it is tried again", NAME, lost.reason)
+            self._said.add(lost.reason)
+        self._rows.outcome.error = lost.reason
+        self._turn("error" if lost.is_error else "disconnected")
+
+    def _turn(self, state: str) -> None:
+        """Notes the run's state where it, or what is wrong, is another than before."""
+        if (state, self._rows.outcome.error) != self._shown:
+            self._state = state
+            self._shown = state, self._rows.outcome.error
+            self._has_news.set()
+
+    # --- the writer
+
+    async def _write(self, position: Position) -> None:
+        """Appends what was read, BATCH_EVENTS at a time or every GATHER_S, until it is over; idle, a heartbeat."""
+        while not self._is_over.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._has_news.wait(), HEARTBEAT_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._is_due.wait(), GATHER_S)
+            self._has_news.clear()
+            self._is_due.clear()
+            await self._append(position)
+        await self._append(position)
+
+    async def _append(self, position: Position) -> None:
+        """Everything that was read so far."""
+        is_first = True
+        while is_first or not self._queue.empty():
+            is_first = False
+            taken = [self._queue.get_nowait() for _ in range(min(BATCH_EVENTS, self._queue.qsize()))]
+            self._queue_characters -= sum(map(_characters, taken))
+            until_ns = self._connected_until_ns
+            if not self._queue.empty():  # what is still in it is lost if this process is, and must be in the gap then
+                until_ns = _received_ns(taken[-1])
+            if until_ns is not None:
+                position.state = json.dumps({"connected_until_ns": until_ns})
+            if self._dropped_ns:
+                dropped = Gap(0, "dropped", *self._dropped_ns, None, None, time.time_ns(), self._dropped)
+                self._gaps.append(dropped)
+            frames, gaps, connections, state = self._frames, self._gaps, self._connections, self._state
+            self._begin()
+            await self._rows.append(taken, position, frames=frames, gaps=gaps, connections=connections, state=state)
+
+
+def _received_ns(taken: DaemonEvent | Reject) -> int:
+    return taken.received_ns if isinstance(taken, DaemonEvent) else taken.at_ns
+
+
+def _characters(taken: DaemonEvent | Reject) -> int:
+    """About how much memory one takes."""
+    return len(taken.payload or "") + len(taken.runtime or "") if isinstance(taken, DaemonEvent) else 0

@@ -1,0 +1,97 @@
+"""Which model was used instead: CCO's stream says only that an override happened, its statistics say to what."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from ccostdb.errors import Rejected
+from ccostdb.model import Batch, Reject, Sample
+from ccostdb.settings import Settings
+from ccostdb.sources import samples
+from ccostdb.sources.polling import NoAnswer, Server
+from ccostdb.sources.samples import Manner
+from ccostdb.store import Store
+
+PATH = "/api/overrides/stats"
+EVERY_S = 3.0
+ANSWER_S = 3.0
+TRIES = 2
+_MANNER = Manner(is_ordered=True)  # the newest override first
+
+
+class Overrides:
+    """Asks beside the stream, and never in its way: a task that lives for one question.
+
+    Told of each frame. One that brings an override is a reason to ask, at most every EVERY_S; where the answer fails,
+    the next frame is a reason to ask once more. A sample is kept where it differs from the last.
+    """
+
+    def __init__(self, store: Store, settings: Settings, source_id: int, run_id: int) -> None:
+        self._store = store
+        self._settings = settings
+        self._source_id = source_id
+        self._run_id = run_id
+        self._tries = 0
+        self._asked_s: float | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def notice(self, *, is_override: bool) -> None:
+        """A frame came. Raises what went wrong with the ledger when the last answer was stored."""
+        if is_override:
+            self._tries = TRIES
+        if self._task is not None and self._task.done():
+            task, self._task = self._task, None
+            task.result()
+        if self._tries and self._task is None:
+            self._task = asyncio.create_task(self._ask())
+
+    async def finish(self, stop: asyncio.Event) -> None:
+        """Waits for what is under way, which is bounded, but no longer than until `stop`."""
+        if self._task is None:
+            return
+        task, stopping = self._task, asyncio.create_task(stop.wait())
+        await asyncio.wait((task, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        await self.cancel()
+        if not task.cancelled():
+            task.result()
+
+    async def cancel(self) -> None:
+        """Ends what is under way."""
+        if self._task is not None:
+            task, self._task = self._task, None
+            task.cancel()
+            await asyncio.wait((task,))
+
+    async def _ask(self) -> None:
+        if self._asked_s is not None:
+            await asyncio.sleep(self._asked_s + EVERY_S - time.monotonic())
+        self._asked_s = time.monotonic()
+        self._tries -= 1
+        tries = self._tries
+        async with Server(self._settings.cco_url, answer_s=ANSWER_S) as server:
+            answer = await server.get(PATH, self._settings.frame_max_bytes)
+        if isinstance(answer, NoAnswer):
+            return
+        now_ns, rejects = time.time_ns(), list[Reject]()
+        try:
+            sample = samples.parse(PATH, answer.status, answer.raw, now_ns, manner=_MANNER)
+        except Rejected as rejected:
+            sample = Sample(PATH, now_ns, None, rejected.reason)
+            rejects = [Reject(now_ns, rejected.reason)]
+        if sample.error is None and self._tries == tries:  # no override came meanwhile
+            self._tries = 0
+        if _meaning(sample.body, sample.error) != await self._last_meaning():
+            batch = Batch(self._source_id, self._run_id, now_ns, samples=[sample], rejects=rejects)
+            await self._store.append(batch)
+
+    async def _last_meaning(self) -> bytes | None:
+        query = "select body, error from sample where source_id = ? and endpoint = ? order by sample_id desc limit 1"
+        async with self._store.db.execute(query, (self._source_id, PATH)) as cursor:
+            row = await cursor.fetchone()
+        return None if row is None else _meaning(*row)
+
+
+def _meaning(body: str | None, error: str | None) -> bytes:
+    return samples.meaning(body, error, _MANNER)

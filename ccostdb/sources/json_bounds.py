@@ -1,0 +1,93 @@
+"""Any JSON from elsewhere → JSON that SQLite can hold and a ledger wants to keep. Pure.
+
+Reading fails for no number (NaN, 1e999, a million digits: such a one becomes a text) and no half a surrogate pair.
+What is kept has a bound: first long texts become their length and hash, and where that is not enough, structure goes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from itertools import islice
+from typing import Any
+
+from ccostdb.errors import Rejected
+
+MAX_TEXT_CHARACTERS = 200
+MAX_LEVELS = 200  # SQLite reads 1000
+_MAX_NUMBER_CHARACTERS = 64  # a double is written with 25 at most
+# How deep, and with how many members of each object and list, what is still too large is kept. Last: as what it is.
+_CUTS = ((6, 100), (3, 50), (1, 50), (0, 0))
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+def read_json(text: str) -> Any:
+    """The value of a text. The last of equal keys counts. Raises Rejected, of which nothing repeats the text."""
+    try:
+        return json.loads(text, parse_int=_whole, parse_float=_double, parse_constant=str)
+    except RecursionError as error:
+        raise Rejected("JSON that is nested too deeply") from error
+    except ValueError as error:
+        raise Rejected("no readable JSON") from error
+
+
+def sha256_of(value: Any) -> bytes:
+    """The hash of what a value says: the order of keys and white space are no part of it."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).digest()
+
+
+def kept_text(text: str) -> str:
+    """A text, or its length and hash where it is long; without what is no character."""
+    if len(text) <= MAX_TEXT_CHARACTERS:
+        return _SURROGATES.sub("�", text)
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"[{len(text)} characters, SHA-256 {digest}]"
+
+
+def kept_json(value: Any, max_bytes: int, *, is_always_short: bool = False) -> tuple[str, bool]:
+    """The JSON of a value in at most `max_bytes` (1,024 or more) of UTF-8, and whether something was left out of it."""
+    whole = _dumped(value)
+    is_small = len(whole.encode()) <= max_bytes
+    if is_small and not is_always_short and whole.count("{") + whole.count("[") <= MAX_LEVELS:
+        return whole, False
+    shorter = _dumped(_cut(value, MAX_LEVELS, None, not is_small or is_always_short))
+    for levels, members in _CUTS:
+        if len(shorter.encode()) <= max_bytes:
+            break
+        shorter = _dumped(_cut(value, levels, members))
+    return shorter, shorter != whole
+
+
+def _cut(value: Any, levels: int, members: int | None, is_short: bool = True) -> Any:
+    """The value with its long texts named by length and hash, its deep levels and late members only counted."""
+    if isinstance(value, str):
+        return kept_text(value) if is_short else value
+    if not isinstance(value, dict | list):
+        return value
+    if levels == 0:
+        return f"[{'object' if isinstance(value, dict) else 'list'} of {len(value)}]"
+    more = 0 if members is None else len(value) - members
+    rest = f"[{more} more]"
+    if isinstance(value, list):
+        cut = [_cut(each, levels - 1, members, is_short) for each in value[:members]]
+        return [*cut, rest] if more > 0 else cut
+    found = {
+        kept_text(key) if is_short else key: _cut(each, levels - 1, members, is_short)
+        for key, each in islice(value.items(), members)
+    }
+    return {**found, rest: None} if more > 0 else found
+
+
+def _dumped(value: Any) -> str:
+    return _SURROGATES.sub("�", json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def _whole(text: str) -> int | str:
+    return int(text) if len(text) <= _MAX_NUMBER_CHARACTERS else text
+
+
+def _double(text: str) -> float | str:
+    number = float(text)
+    return number if math.isfinite(number) else text
