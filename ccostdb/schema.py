@@ -32,7 +32,7 @@ WRITER_PRAGMAS = (
     "pragma journal_mode = wal",
     "pragma synchronous = full",  # free where a transaction is a batch
     "pragma wal_autocheckpoint = 10000",
-    "pragma cache_size = -8192",  # KiB; an import takes more, and gives it back
+    "pragma cache_size = -8192",  # KiB
     "pragma temp_store = memory",
 )
 # sqlite-utils imports pandas where it can: a third of a second, for nothing that we use.

@@ -6,7 +6,6 @@ Rows, positions and the run's progress are appended together or not at all.
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
 from collections.abc import AsyncIterator, Iterable, Sized
 from contextlib import asynccontextmanager
@@ -20,6 +19,7 @@ import aiosqlite
 
 from ccostdb import rollups
 from ccostdb.clock import calendar_row
+from ccostdb.memory import spent_freely
 from ccostdb.model import QUARTER_HOUR_NS, QUARTER_HOUR_S, Batch, Call, Position, call_of_row
 from ccostdb.patience import Patience
 from ccostdb.prices import PriceBook, Rate, provider_of
@@ -162,21 +162,17 @@ class Store:
 
     @asynccontextmanager
     async def importing(self) -> AsyncIterator[None]:
-        """While much is appended: more memory, and no search for reference cycles, which costs an import a tenth.
-
-        Both end with it, because this process may run for weeks.
-        """
+        """While much is appended that is read again if a power cut takes it back: no waiting for the disk."""
         async with self.alone() as db:
-            await db.execute("pragma cache_size = -65536")
-            await db.execute("pragma synchronous = normal")  # what a power cut takes back is read again
-        gc.disable()
+            await db.execute("pragma synchronous = normal")
         try:
-            yield
+            with spent_freely():
+                yield
         finally:
-            gc.enable()
+            self._stored_ids = None  # spread over all the memory that the import took, they would keep it
             async with self.alone() as db:
-                for pragma in (*WRITER_PRAGMAS, "pragma shrink_memory"):
-                    await db.execute(pragma)
+                await db.execute("pragma synchronous = full")
+                await db.execute("pragma shrink_memory")
 
     async def refresh(self) -> int:
         """Brings the rollups up to date, or ends early when the process is to end; how many quarter hours it was."""

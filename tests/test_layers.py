@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parent.parent / "ccostdb"
 
 # A module imports only from modules above it.
 ORDER = """
-    errors setting_values settings model clock resources
+    errors memory setting_values settings model clock resources
     frames window_state alignment orientation boots windows
     model_names price_plan prices price_entries price_base price_book budget_entries
     ledger

@@ -1,6 +1,7 @@
 """Appending: everything in a batch, or nothing; and the same again changes nothing."""
 
 import asyncio
+import gc
 import sqlite3
 from collections.abc import Awaitable, Callable
 
@@ -194,3 +195,32 @@ def test_what_a_new_ledger_was_just_given_is_found_again(tmp_path):
         assert (await store.stored_calls(["a", "b"])).keys() == {"a"}
 
     with_store(settings, again)
+
+
+def test_after_an_import_the_disk_is_waited_for_again_whatever_happened(tmp_path):
+    async def synchronous(store: Store) -> int:
+        async with store.db.execute("pragma synchronous") as cursor:
+            return int((await cursor.fetchone() or [0])[0])
+
+    async def body(store: Store, source_id: int, run_id: int) -> None:
+        with pytest.raises(ZeroDivisionError):
+            async with store.importing():
+                assert (await synchronous(store), gc.isenabled()) == (1, False)
+                raise ZeroDivisionError
+        assert (await synchronous(store), gc.isenabled()) == (2, True)
+
+    with_store(settings_for(tmp_path), body)
+
+
+def test_a_new_call_that_is_there_all_the_same_takes_its_transaction_back(tmp_path):
+    settings = settings_for(tmp_path)
+
+    async def body(store: Store, source_id: int, run_id: int) -> None:
+        await store.append(Batch(source_id, run_id, NOON_NS, new_calls=[call("a")]))
+        with pytest.raises(sqlite3.IntegrityError):
+            await store.append(Batch(source_id, run_id, NOON_NS, new_calls=[call("b"), call("a")], frames=7))
+        await store.append(Batch(source_id, run_id, NOON_NS, calls=[call("a", status="error")], new_calls=[call("c")]))
+
+    with_store(settings, body)
+    assert [(row["call_id"], row["status"]) for row in rows(settings)] == [("a", "error"), ("c", None)]
+    assert rows(settings, "select frames, rows from run") == [{"frames": 0, "rows": 3}]

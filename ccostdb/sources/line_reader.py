@@ -69,10 +69,12 @@ class LineReader:
                 self.offset += held_bytes + 1
                 start, pieces = cut + 1, []
             base, find = self.offset - start, block.find
+            marker = find(MARKER, start)  # the next one: most lines have none, and one search passes over many
             while (end := find(b"\n", start)) >= 0:
-                if end > start and (
-                    find(MARKER, start, end) >= 0 or block[start] != _OPEN_BRACE or block[end - 1] != _CLOSE_BRACE
-                ):
+                if start <= marker < end:
+                    yield base + start, block[start:end]
+                    marker = find(MARKER, end)
+                elif end > start and (block[start] != _OPEN_BRACE or block[end - 1] != _CLOSE_BRACE):
                     yield base + start, block[start:end]
                 self.line_count += 1
                 start = end + 1
