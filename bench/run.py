@@ -1,12 +1,14 @@
 """Prints what ccostdb costs, as ratios measured in one run: python bench/run.py [--size 500MB] [--ccusage PATH]
 
 CPU is user + system seconds of whole processes, the median of several runs; memory the peak of one. Figures of
-another machine, or of another minute, do not compare; their ratios do.
+another machine, or of another minute, do not compare; their ratios do: tools run in turn, and what is printed is the
+median of the ratios of each turn.
 """
 
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import os
 import shutil
@@ -18,6 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import NamedTuple
+
+import ccostdb
 
 HERE = Path(__file__).parent
 CCOSTDB = [sys.executable, "-m", "ccostdb"]
@@ -46,6 +50,11 @@ def spent(command: list[str], **environ: str) -> Spent:
 
 def median(runs: list[Spent]) -> Spent:
     return Spent(*(statistics.median(values) for values in zip(*runs, strict=True)))
+
+
+def ratio(ours: list[Spent], theirs: list[Spent]) -> float:
+    """The median of what one used beside the other in the same turn."""
+    return statistics.median(one.cpu_s / other.cpu_s for one, other in zip(ours, theirs, strict=True))
 
 
 class Bench:
@@ -88,9 +97,9 @@ class Bench:
                 others.append(spent([self.ccusage, "daily", "--json", "--offline"], CLAUDE_CONFIG_DIR=str(self.tree)))
         cold = median(ours)
         self.add("making the ledger, prices included: wall seconds", median(making).wall_s, 2)
-        self.add("cold import / cat | wc -l", cold.cpu_s / median(reading).cpu_s, 5)
+        self.add("cold import / cat | wc -l", ratio(ours, reading), 5)
         if others:
-            self.add("cold import / ccusage", cold.cpu_s / median(others).cpu_s, 1)
+            self.add("cold import / ccusage", ratio(ours, others), 1)
         self.add("memory of a cold import, MB", cold.peak_mb, 200)
         again = median([self.ccostdb("ingest", "claude-code", str(self.tree), "--once") for _ in range(self.runs)])
         self.add("unchanged import / cold import", again.cpu_s / cold.cpu_s, 0.2)
@@ -111,9 +120,11 @@ class Bench:
             raise SystemExit(f"the ledger says {cost} nano-USD, the truth is {total['cost_nanousd']}")
 
     def start_up(self) -> None:
-        ours = [spent([*CCOSTDB, "--help"]) for _ in range(2 * self.runs)]
-        click = [spent([sys.executable, "-c", "import click"]) for _ in range(2 * self.runs)]
-        self.add("ccostdb --help / import click", median(ours).cpu_s / median(click).cpu_s, 1.6)
+        ours, click = [], []
+        for _ in range(2 * self.runs):
+            ours.append(spent([*CCOSTDB, "--help"]))
+            click.append(spent([sys.executable, "-c", "import click"]))
+        self.add("ccostdb --help / import click", ratio(ours, click), 1.6)
 
     def following(self) -> None:
         """Memory of the process that stays, after its import."""
@@ -143,8 +154,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", default="500MB", help="of the generated transcripts")
     parser.add_argument("--ccusage", default=shutil.which("ccusage"), help="a ccusage to compare with")
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=7, help="turns of each comparison")
     asked = parser.parse_args()
+    # Where no bytecode is written (PYTHONDONTWRITEBYTECODE), each run would compile the package again.
+    compileall.compile_dir(Path(ccostdb.__file__).parent, quiet=1)
     with tempfile.TemporaryDirectory(prefix="ccostdb-bench-") as folder:
         bench = Bench(Path(folder), asked.size, asked.ccusage, asked.runs)
         bench.make_tree()

@@ -3,7 +3,7 @@
 bytes        sources/*              read a stream, a file, an API
 frames       frames.py              whole SSE events, whole JSON lines
 events       sources/*  parse()     what one frame means, in our words
-ledger rows  ledger.py, windows.py, prices.py   identity, once each, what it cost
+ledger rows  ledger.py, windows/, prices/   identity, once each, what it cost
 SQLite       store.py               appended with position and run record
 rollups      rollups.py             recomputed where calls changed
 views        sql/views/             what people read: cli/, Datasette, notebooks, exports

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ccostdb.model import Activity, Call, Claim, Numbered, Record, Usage
-from ccostdb.prices import PriceBook
+from ccostdb.prices.book import PriceBook
 
 _KINDS = len(Usage._fields)
 CALL_EVENTS = frozenset({"api_call", "cache_hit"})

@@ -1,6 +1,6 @@
 """What the process says: one line each, to a terminal, a service's log or a file of its own. Secrets never reach it.
 
-A stream gets `2026-07-01T12:00:00.000Z warning ccostdb.ingest.streams: message`, a file a JSON object a line.
+A stream gets `2026-07-01T12:00:00.000Z warning ccostdb.ingest.cco: message`, a file a JSON object a line.
 """
 
 from __future__ import annotations

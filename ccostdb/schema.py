@@ -21,7 +21,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ccostdb.errors import CcostError, NotOurs, SchemaTooNew, StoreBusy
-from ccostdb.price_book import book_digest
+from ccostdb.prices.sync import book_digest
 from ccostdb.resources import sql_names
 from ccostdb.settings import Settings
 from ccostdb.views import view_statements

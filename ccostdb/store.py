@@ -21,10 +21,11 @@ from ccostdb import rollups
 from ccostdb.clock import calendar_row
 from ccostdb.memory import spent_freely
 from ccostdb.model import QUARTER_HOUR_NS, QUARTER_HOUR_S, Batch, Call, Position, call_of_row
-from ccostdb.patience import Patience
-from ccostdb.prices import PriceBook, Rate, provider_of
+from ccostdb.prices.book import PriceBook, Rate, provider_of
 from ccostdb.resources import sql
-from ccostdb.rows import (
+from ccostdb.schema import WRITER_PRAGMAS, prepare, writing_lock
+from ccostdb.settings import Settings
+from ccostdb.store_rows import (
     CONTEXT,
     Context,
     Ids,
@@ -37,8 +38,7 @@ from ccostdb.rows import (
     put_call,
     snapshot_row,
 )
-from ccostdb.schema import WRITER_PRAGMAS, prepare, writing_lock
-from ccostdb.settings import Settings
+from ccostdb.write_retry import Patience
 
 MOST_STORED_IDS = 100_000
 MOST_REFRESHED = 3000  # quarter hours a transaction

@@ -14,8 +14,9 @@ from typing import Any
 
 from sqlite_utils import Database, Migrations
 
-from ccostdb import __version__, price_book
+from ccostdb import __version__
 from ccostdb.errors import CcostError
+from ccostdb.prices import sync as price_book
 from ccostdb.resources import sql, sql_names
 from ccostdb.schema import APPLICATION_ID, WRITER_PRAGMAS, schema_version, views_sha256
 from ccostdb.views import view_statements

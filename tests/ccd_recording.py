@@ -14,7 +14,7 @@ from typing import Any
 from ccd_emulator import Ccd, emulated
 from cco_recording import empty_ledger
 
-from ccostdb.ingest.daemon_events import ingest_ccd
+from ccostdb.ingest.ccd import ingest_ccd
 from ccostdb.ingest.outcome import Outcome
 from ccostdb.settings import Settings
 from ccostdb.store import open_store

@@ -16,8 +16,8 @@ from typing import Any
 
 from cco_emulator import Emulator
 
+from ccostdb.ingest.cco import ingest_cco
 from ccostdb.ingest.outcome import Outcome
-from ccostdb.ingest.streams import ingest_cco
 from ccostdb.settings import Settings
 from ccostdb.store import open_store
 

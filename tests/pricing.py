@@ -7,10 +7,10 @@ from functools import cache
 from typing import Any
 
 from ccostdb.model import Usage
-from ccostdb.price_book import all_rates
-from ccostdb.price_entries import entry_rates
-from ccostdb.price_plan import USER
-from ccostdb.prices import PriceBook
+from ccostdb.prices.book import PriceBook
+from ccostdb.prices.entries import entry_rates
+from ccostdb.prices.plan import USER
+from ccostdb.prices.sync import all_rates
 
 SECOND = 1_000_000_000
 MIXED = Usage(11, 222, 3_333, 4_444, 55_555)

@@ -15,7 +15,7 @@ SLEEP = "import sys, time; print(flush=True); time.sleep(600)"
 HOLD = """
 import signal, sys, time
 from pathlib import Path
-from ccostdb.running import recorded
+from ccostdb.daemon.record import recorded
 from ccostdb.schema import writing_lock
 from ccostdb.settings import Settings
 if "deaf" in sys.argv:

@@ -12,7 +12,7 @@ from commands import opened
 from ledger_rows import add_calls, add_name, add_source
 
 from ccostdb import budgets
-from ccostdb.budget_standing import Standing
+from ccostdb.budgets.standing import Standing
 from ccostdb.clock import parse_ns
 from ccostdb.schema import prepare, writing_lock
 from ccostdb.settings import Settings

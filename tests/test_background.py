@@ -19,15 +19,15 @@ from commands import ccostdb, environment, opened, run
 from recorders import BOUND_S, HOLD, SLEEP, process, wait_for
 from transcripts import line, write
 
-from ccostdb import background
-from ccostdb.errors import CcostError
-from ccostdb.running import (
+from ccostdb.daemon import background
+from ccostdb.daemon.record import (
     is_alive,
     log_file,
     print_file,
     read_record,
     record_path,
 )
+from ccostdb.errors import CcostError
 from ccostdb.schema import is_written, writing_lock
 from ccostdb.settings import Settings
 

@@ -17,8 +17,8 @@ import pytest
 from commands import ccostdb, environment, run
 from transcripts import empty_ledger, line, settings_for, write
 
-from ccostdb.backup import LEFT_OVER_S, back_up
 from ccostdb.errors import CcostError
+from ccostdb.jobs.backup import LEFT_OVER_S, back_up
 from ccostdb.settings import Settings
 
 HOUR_NS = 3_600_000_000_000

@@ -22,10 +22,10 @@ from ledger_rows import add_calls, add_source, make_ledger
 from plain_costs import Call, read_calls
 from spending import DAY, HOUR, NOW, USD, checked, make_budget_ledger, settings_with, spend, standing_now
 
-from ccostdb.budget_entries import FILTERS, Budget, read_budgets, span_at
-from ccostdb.budget_reports import budget_report
-from ccostdb.budget_standing import PERIODS, Standing, usd_text
+from ccostdb.budgets.entries import FILTERS, Budget, read_budgets, span_at
+from ccostdb.budgets.standing import PERIODS, Standing, usd_text
 from ccostdb.clock import parse_ns
+from ccostdb.reports.budgets import budget_report
 from ccostdb.settings import Settings
 
 COLUMNS = "name, period, limit_nusd, models, projects, agents, sources"

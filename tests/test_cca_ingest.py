@@ -17,8 +17,8 @@ import pytest
 from cca_emulator import Emulator, Reply, reply
 from cco_recording import empty_ledger
 
+from ccostdb.ingest.cca import find_cca, ingest_cca
 from ccostdb.ingest.outcome import Outcome
-from ccostdb.ingest.polls import find_cca, ingest_cca
 from ccostdb.settings import Settings
 from ccostdb.sources import cca
 from ccostdb.store import open_store

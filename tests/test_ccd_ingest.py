@@ -16,7 +16,7 @@ from ccd_emulator import event, frame
 from ccd_recording import Recording, lines, recording
 
 from ccostdb.errors import SourceUnavailable
-from ccostdb.ingest import daemon_events
+from ccostdb.ingest import ccd as daemon_events
 from ccostdb.settings import Settings
 from ccostdb.sources.ccd import CONFLICT
 

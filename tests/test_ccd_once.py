@@ -22,7 +22,7 @@ from commands import environment
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ccostdb.ingest.daemon_events import ingest_ccd
+from ccostdb.ingest.ccd import ingest_ccd
 from ccostdb.model import Position
 from ccostdb.settings import Settings
 from ccostdb.sources.ndjson import FollowedFile
@@ -33,7 +33,7 @@ KILLS = 8
 RECORD = """
 import asyncio, signal, sys
 from pathlib import Path
-from ccostdb.ingest.daemon_events import ingest_ccd
+from ccostdb.ingest.ccd import ingest_ccd
 from ccostdb.settings import Settings
 from ccostdb.store import open_store
 

@@ -20,7 +20,7 @@ import pytest
 from cco_recording import QUICK, Recording, recording
 from commands import environment
 
-from ccostdb.ingest.streams import ingest_cco
+from ccostdb.ingest.cco import ingest_cco
 from ccostdb.settings import Settings
 from ccostdb.store import open_store
 

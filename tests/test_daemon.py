@@ -25,10 +25,10 @@ from commands import ccostdb, environment, run, run_python
 from transcripts import CALLS, line, rows, settings_for, text_of, write
 
 from ccostdb import ingest
-from ccostdb.daemon import _endpoint
+from ccostdb.daemon.process import _endpoint
+from ccostdb.daemon.record import read_record
 from ccostdb.errors import CcostError
 from ccostdb.ingest import Asked
-from ccostdb.running import read_record
 from ccostdb.settings import Settings
 from ccostdb.store import open_store
 
@@ -302,7 +302,15 @@ def test_events_are_read_from_a_file_and_from_stdin(home: Path, settings: Settin
     assert (absent.returncode, "ccd was not found" in absent.stderr) == (1, True)
 
 
-HEAVY = ("apscheduler", "uvicorn", "httpx", "pandas", "sqlite_utils", "ccostdb.daemon", "ccostdb.endpoint")
+HEAVY = (
+    "apscheduler",
+    "uvicorn",
+    "httpx",
+    "pandas",
+    "sqlite_utils",
+    "ccostdb.daemon.process",
+    "ccostdb.health.endpoint",
+)
 
 
 def test_catching_up_imports_nothing_that_only_the_daemon_needs(home: Path, settings: Settings) -> None:
@@ -311,7 +319,7 @@ def test_catching_up_imports_nothing_that_only_the_daemon_needs(home: Path, sett
     done = run_python("-X", "importtime", "-m", "ccostdb", *words)
     assert done.returncode == 0, done.stderr
     imported = {text.rpartition("|")[2].strip() for text in done.stderr.splitlines()}
-    assert "ccostdb.ingest.files" in imported
+    assert "ccostdb.ingest.claude_code" in imported
     assert not {name for name in imported if name.startswith(HEAVY)}
     assert len(rows(settings, CALLS)) == 1
     assert os.environ["HOME"] == str(home)

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ccostdb.budget_entries import read_budgets
+from ccostdb.budgets.entries import read_budgets
 from ccostdb.cli import COMMANDS
 from ccostdb.model import Usage
-from ccostdb.price_book import all_rates
-from ccostdb.price_entries import entry_rates
-from ccostdb.prices import PriceBook, Rate
+from ccostdb.prices.book import PriceBook, Rate
+from ccostdb.prices.entries import entry_rates
+from ccostdb.prices.sync import all_rates
 from ccostdb.resources import datasette_metadata, sql, sql_names
 from ccostdb.settings import KEYS, TOLD, Settings, load_settings
 from ccostdb.sources.cco_stream import USUAL_URL

@@ -21,8 +21,8 @@ from commands import JULY_1, environment
 from ledger_rows import add_calls, add_source, make_ledger
 from transcripts import line, write
 
-from ccostdb.endpoint import MOST_CONNECTIONS, Endpoint
 from ccostdb.errors import CcostError
+from ccostdb.health.endpoint import MOST_CONNECTIONS, Endpoint
 from ccostdb.settings import Settings
 
 BOUND_S = 30.0  # only a bound: what is waited for comes within a second or two
@@ -426,7 +426,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from threading import Event, Thread
 from ccostdb import ingest
-from ccostdb.endpoint import Endpoint
+from ccostdb.health.endpoint import Endpoint
 from ccostdb.settings import Settings
 folder, done, took = Path(sys.argv[1]), Event(), []
 settings = Settings(folder / "ledger.db", home_tz="UTC", claude_paths=(folder / "projects",), health_port=0)

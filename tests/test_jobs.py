@@ -20,10 +20,10 @@ from commands import ccostdb, environment, objects
 from ledger_rows import add_calls, add_source
 from transcripts import settings_for
 
-from ccostdb.jobs import Schedule
+from ccostdb.jobs.schedule import Schedule
+from ccostdb.jobs.upkeep import LARGE_WAL_BYTES, checkpoint
 from ccostdb.settings import Settings
 from ccostdb.store import Store, open_store
-from ccostdb.upkeep import LARGE_WAL_BYTES, checkpoint
 
 DAY_NS = 86_400_000_000_000
 RUNS = "select job, outcome, detail from jobs order by started_at"
@@ -181,7 +181,7 @@ def test_a_job_that_runs_when_the_process_ends_is_cut_off_and_noted(settings: Se
 KILLED_IN_A_JOB = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from ccostdb.jobs import Job, Schedule
+from ccostdb.jobs.schedule import Job, Schedule
 from ccostdb.settings import Settings
 from ccostdb.store import open_store
 

@@ -11,20 +11,20 @@ PACKAGE = Path(__file__).parent.parent / "ccostdb"
 # A module imports only from modules above it.
 ORDER = """
     errors memory setting_values settings model clock resources
-    frames window_state alignment orientation boots windows
-    model_names price_plan prices price_entries price_base price_book budget_entries
+    frames windows.state windows.alignment windows.orientation windows.boots windows
+    prices prices.names prices.plan prices.book prices.entries prices.base prices.sync budgets.entries
     ledger
     sources.sse sources.cco sources.cco_stream sources.json_bounds sources.polling sources.samples sources.cca
     sources.ccd
     sources.transcript_lines sources.claude_code sources.line_reader sources.transcript_files sources.ndjson
-    views schema upgrade rollups rows patience store
-    running background service
-    budget_standing budgets
-    logs vitals metrics endpoint
-    ingest.outcome ingest.daemon_rows ingest.daemon_lines ingest.daemon_events
-    ingest.files ingest.polls ingest.overrides ingest.streams ingest
-    reprice reports price_reports budget_reports health export
-    prune backup upkeep jobs daemon
+    views schema upgrade rollups store_rows write_retry store
+    daemon daemon.record daemon.background daemon.service
+    budgets.standing budgets
+    logs health health.vitals health.metrics health.endpoint
+    ingest.outcome ingest.ccd_rows ingest.ccd_lines ingest.ccd
+    ingest.claude_code ingest.cca ingest.cco_overrides ingest.cco ingest
+    reprice reports reports.prices reports.budgets health.doctor export
+    jobs jobs.prune jobs.backup jobs.upkeep jobs.schedule daemon.process
     demo.traffic demo.server demo.transcripts demo
     cli.printable cli.tables cli.terminal cli.options cli.failure cli.progress
     cli.report cli.ledger cli.doctor cli.export cli.prices cli.budget cli.ingest cli.jobs cli.demo
@@ -35,20 +35,20 @@ LAYERS = ORDER.split()
 
 # Which outside packages may be imported where.
 OUTSIDE = {
-    "aiosqlite": {"store", "patience", "rollups", "reprice", "budgets", "vitals"},
-    "apscheduler": {"jobs"},
+    "aiosqlite": {"store", "write_retry", "rollups", "reprice", "budgets", "health.vitals"},
+    "apscheduler": {"jobs.schedule"},
     "click": {"cli"},
     "filelock": {"schema"},
-    "genai_prices": {"price_base"},
+    "genai_prices": {"prices.base"},
     "httpx": {"sources.sse", "sources.cco", "sources.cco_stream", "sources.polling"},
-    "msgspec": {"model", "sources.transcript_lines", "vitals"},
+    "msgspec": {"model", "sources.transcript_lines", "health.vitals"},
     "pandas": {"analysis"},
-    "platformdirs": {"settings", "sources.cco_stream", "running"},
+    "platformdirs": {"settings", "sources.cco_stream", "daemon.record"},
     "rich": {"cli"},
     "sqlite_utils": {"upgrade"},
     "sseclient": {"frames"},
     "tzlocal": {"upgrade"},
-    "uvicorn": {"endpoint"},
+    "uvicorn": {"health.endpoint"},
 }
 
 

@@ -10,7 +10,7 @@ from transcripts import line
 from ccostdb import ledger
 from ccostdb.ledger import usage_of
 from ccostdb.model import NO_COST, Activity, Call, Numbered, Record, Usage
-from ccostdb.prices import PriceBook
+from ccostdb.prices.book import PriceBook
 from ccostdb.sources import claude_code
 from ccostdb.sources.claude_code import parse
 

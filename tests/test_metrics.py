@@ -15,9 +15,9 @@ import pytest
 from commands import JULY_1
 from ledger_rows import add_calls, add_name, add_source, make_ledger
 
-from ccostdb.metrics import MOST_MODELS, metrics_text
+from ccostdb.health.metrics import MOST_MODELS, metrics_text
+from ccostdb.health.vitals import LedgerVitals, Vitals, watching
 from ccostdb.settings import Settings
-from ccostdb.vitals import LedgerVitals, Vitals, watching
 
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 LABEL = r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\\\|\\"|\\n)*)"'

@@ -14,7 +14,7 @@ from cco_emulator import Emulator
 from cco_recording import Recording, recording
 from ledger_rows import add_source, make_ledger
 
-from ccostdb.ingest import overrides
+from ccostdb.ingest import cco_overrides as overrides
 
 PATH = "/api/overrides/stats"
 OVERRIDES = "select original_model, override_to, timestamp from model_overrides order by timestamp, override_to"

@@ -30,9 +30,9 @@ from hypothesis import strategies as st
 from pricing import NOW, SECOND, day_s, put
 
 from ccostdb.model import Usage
-from ccostdb.price_base import base_rates, model_rates
-from ccostdb.price_plan import KINDS, Rate
-from ccostdb.prices import PriceBook
+from ccostdb.prices.base import base_rates, model_rates
+from ccostdb.prices.book import PriceBook
+from ccostdb.prices.plan import KINDS, Rate
 
 
 def model_of(prices: ModelPrice | list[ConditionalPrice], *variants: PriceVariant, name: str = "m") -> ModelInfo:

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from ccostdb import price_book
 from ccostdb.errors import BadSettings
-from ccostdb.price_book import SyncReport, all_rates, book_digest, digest, sync
-from ccostdb.price_plan import BOOK, OVERLAY, Rate
-from ccostdb.prices import PriceBook
+from ccostdb.prices import sync as price_book
+from ccostdb.prices.book import PriceBook
+from ccostdb.prices.plan import BOOK, OVERLAY, Rate
+from ccostdb.prices.sync import SyncReport, all_rates, book_digest, digest, sync
 from ccostdb.resources import sql
 
 COLUMNS = ", ".join(Rate._fields)
@@ -121,7 +121,7 @@ def test_the_version_is_that_of_the_package() -> None:
 
 def test_neither_the_digest_nor_pricing_imports_genai_prices() -> None:
     code = (
-        "import sys, ccostdb.prices, ccostdb.price_book as book; book.book_digest(()); "
+        "import sys, ccostdb.prices.book, ccostdb.prices.sync as book; book.book_digest(()); "
         "sys.exit(str([name for name in ('genai_prices', 'pydantic', 'importlib.metadata') if name in sys.modules]"
         " or ''))"
     )
@@ -139,7 +139,7 @@ def test_models_with_a_price_by_the_hour_are_reported(con: sqlite3.Connection) -
 
 
 def test_each_entry_of_the_overlay_names_its_source_and_the_day_it_was_checked() -> None:
-    path = Path(price_book.__file__).with_name("prices.toml")
+    path = Path(price_book.__file__).parent.with_name("prices.toml")
     for entry in tomllib.loads(path.read_text(encoding="utf-8"))["price"]:
         assert entry["source"].startswith("https://")
         assert isinstance(entry["checked"], date)

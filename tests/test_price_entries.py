@@ -10,8 +10,8 @@ from pricing import MIXED, NOW, book_with, cost, day_s, product
 
 from ccostdb.errors import BadSettings
 from ccostdb.model import NO_COST, Usage
-from ccostdb.price_entries import entry_rates
-from ccostdb.price_plan import USER, Rate
+from ccostdb.prices.entries import entry_rates
+from ccostdb.prices.plan import USER, Rate
 
 OPUS_4_6 = (5000, 25000, 6250, 10000, 500)  # nano-USD per token
 

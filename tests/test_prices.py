@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pricing import LARGE, MIXED, NOW, SECOND, at, cost, product, put, tiny_book, whole_book
 
 from ccostdb.model import NO_COST, Cost, Usage
-from ccostdb.price_book import all_rates
-from ccostdb.price_plan import BOOK, Rate
-from ccostdb.prices import MOST_TOKENS, PriceBook
+from ccostdb.prices.book import MOST_TOKENS, PriceBook
+from ccostdb.prices.plan import BOOK, Rate
+from ccostdb.prices.sync import all_rates
 
 # Nano-USD per token: input, output, 5-minute write, 1-hour write, read.
 LIST_PRICES = {

@@ -15,7 +15,7 @@ from commands import ccostdb, opened
 from ledger_rows import add_calls, add_source
 from transcripts import settings_for
 
-from ccostdb.prune import MOST_AT_ONCE, count_old, prune
+from ccostdb.jobs.prune import MOST_AT_ONCE, count_old, prune
 from ccostdb.settings import Settings
 from ccostdb.store import open_store
 

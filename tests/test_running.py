@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from recorders import BOUND_S, HOLD, SLEEP, process, wait_for
 
-from ccostdb.running import (
+from ccostdb.daemon.record import (
     Record,
     process_start,
     read_record,

@@ -14,10 +14,10 @@ from xml.etree import ElementTree
 import pytest
 from commands import ccostdb
 
+from ccostdb.daemon.record import log_file, recorded
+from ccostdb.daemon.service import describe, left_behind, render_plist, render_task, render_unit
 from ccostdb.errors import CcostError
-from ccostdb.running import log_file, recorded
 from ccostdb.schema import writing_lock
-from ccostdb.service import describe, left_behind, render_plist, render_task, render_unit
 from ccostdb.settings import Settings, load_settings
 
 STRANGE = """/a b/50% of $HOME "or" 'so' \\n & <x> é/new.db"""
@@ -246,7 +246,7 @@ def test_a_folder_that_cannot_be_made_is_said_in_a_sentence(home: Path, notes: P
 
 
 def test_an_agent_that_changed_is_taken_back_before_it_is_given_again(home: Path, notes: Path) -> None:
-    from ccostdb.service import install
+    from ccostdb.daemon.service import install
 
     said: list[str] = []
     settings = Settings(db=home / "new.db")

@@ -15,7 +15,7 @@ import pytest
 from cco_emulator import Body, Manner
 from cco_recording import Recording, recording
 
-from ccostdb.ingest.streams import ingest_cco, next_reopen_s
+from ccostdb.ingest.cco import ingest_cco, next_reopen_s
 from ccostdb.store import open_store
 
 CAPTURES = Path(__file__).parent / "data" / "cco"

@@ -13,8 +13,8 @@ import pytest
 from commands import JULY_1
 from ledger_rows import add_calls, add_source, make_ledger
 
+from ccostdb.health.vitals import LedgerVitals, Vitals, health_json, highest_run_id, watching
 from ccostdb.settings import Settings
-from ccostdb.vitals import LedgerVitals, Vitals, health_json, highest_run_id, watching
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from ccostdb.cli.printable import printable
 from ccostdb.cli.terminal import show
 
 if TYPE_CHECKING:
-    from ccostdb.budget_standing import Standing
+    from ccostdb.budgets.standing import Standing
 
 
 @click.command()
@@ -26,8 +26,8 @@ def budget(form: str | None, check: bool, at: float | None) -> None:
 
     Pace: the share that is spent over the share of the time that has passed; at 100 %, the limit just lasts.
     """
-    from ccostdb.budget_entries import read_budgets
-    from ccostdb.budget_reports import budget_report
+    from ccostdb.budgets.entries import read_budgets
+    from ccostdb.reports.budgets import budget_report
 
     if at is not None and not check:
         raise click.UsageError("--at goes with --check.")

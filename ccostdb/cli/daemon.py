@@ -12,7 +12,7 @@ from ccostdb.cli.options import FLAGS, Command, current_settings, db_option, set
 from ccostdb.cli.printable import printable
 
 if TYPE_CHECKING:
-    from ccostdb.running import Record
+    from ccostdb.daemon.record import Record
 
 NOT_RUNNING = 3  # as for the init scripts of the Linux Standard Base
 
@@ -55,7 +55,7 @@ def start(ctx: click.Context, foreground: bool) -> None:
 
         ctx.invoke(ingest)
         return
-    from ccostdb import background
+    from ccostdb.daemon import background
 
     settings = current_settings()
     given = ctx.meta.get(FLAGS, {})
@@ -83,7 +83,7 @@ def stop(force: bool) -> None:
 
     Everything that has been read is written before.
     """
-    from ccostdb import background
+    from ccostdb.daemon import background
 
     record = background.stop(current_settings(), is_forced=force)
     click.echo(f"Stopped, pid {record.pid}." if record else "Nothing to stop: it is not running.")
@@ -98,7 +98,7 @@ def status(ctx: click.Context, is_json: bool) -> None:
 
     Exits with 3 when it is not running.
     """
-    from ccostdb import background
+    from ccostdb.daemon import background
 
     settings = current_settings()
     told = background.status(settings)

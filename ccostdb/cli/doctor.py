@@ -14,7 +14,7 @@ from ccostdb.cli.printable import printable
 from ccostdb.cli.terminal import write_rows
 
 if TYPE_CHECKING:
-    from ccostdb.health import Finding
+    from ccostdb.health.doctor import Finding
 
 MARKS = {"ok": ("✓", "green"), "note": ("•", "yellow"), "problem": ("✗", "red")}
 
@@ -26,7 +26,7 @@ def doctor(form: str | None) -> None:
 
     Exits with 1 when something needs a person.
     """
-    from ccostdb.health import Finding, examine
+    from ccostdb.health.doctor import Finding, examine
 
     findings = list(examine(current_settings(), time.time_ns()))
     if form:

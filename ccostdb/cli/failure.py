@@ -91,7 +91,7 @@ def guarded(ctx: click.Context) -> Iterator[None]:
 
 def _with_holder(error: StoreBusy, db: Path | None) -> tuple[str, str | None]:
     """The sentence and the hint, with the process that holds the lock, where that has said who it is."""
-    from ccostdb.running import read_record
+    from ccostdb.daemon.record import read_record
 
     holder = read_record(db) if db else None
     if holder is None:

@@ -159,7 +159,7 @@ def _run(settings: Settings, asked: Asked) -> list[Outcome]:
 
     if asked.once:
         return passes.run(settings, asked.sources, path=asked.path, on_progress=asked.on_progress)
-    from ccostdb import daemon
+    from ccostdb.daemon import process as daemon
     from ccostdb.logs import hidden, secrets_of
 
     click.echo(printable(hidden(_intent(settings, asked), secrets_of(settings))), err=True)

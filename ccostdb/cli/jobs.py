@@ -45,7 +45,7 @@ def prune(dry_run: bool) -> None:
 
     How long what is kept: [keep] in the settings. Calls and their sums stay for ever.
     """
-    from ccostdb.prune import count_old, sentence
+    from ccostdb.jobs.prune import count_old, sentence
 
     settings = current_settings()
     if dry_run:
@@ -59,7 +59,7 @@ def _prune(settings: Settings) -> dict[str, int]:
     import asyncio
 
     from ccostdb.errors import StoreBusy
-    from ccostdb.prune import prune as delete_old
+    from ccostdb.jobs.prune import prune as delete_old
     from ccostdb.store import open_store
 
     async def run() -> dict[str, int]:
@@ -81,7 +81,7 @@ def backup(folder: Path | None) -> None:
 
     The newest copies in the folder stay, as many as the settings say.
     """
-    from ccostdb.backup import back_up, backup_folder
+    from ccostdb.jobs.backup import back_up, backup_folder
 
     settings = current_settings()
     click.echo(printable(str(back_up(settings, folder or backup_folder(settings), time.time_ns()))))

@@ -24,7 +24,7 @@ def list_(part: str, form: str | None) -> None:
 
     PART: only models whose name holds it.
     """
-    from ccostdb.price_reports import list_prices
+    from ccostdb.reports.prices import list_prices
 
     with open_ledger(current_settings(), is_priced=True) as con:
         show_table(list_prices(con, part, int(time.time())), form)
@@ -35,7 +35,7 @@ def list_(part: str, form: str | None) -> None:
 @table_options
 def show(model: str, form: str | None) -> None:
     """Show every rate that may price MODEL today, the weakest first."""
-    from ccostdb.price_reports import show_price
+    from ccostdb.reports.prices import show_price
 
     with open_ledger(current_settings(), is_priced=True) as con:
         show_table(show_price(con, model, int(time.time())), form)
@@ -84,7 +84,7 @@ def explain(call: str, form: str | None) -> None:
 
     CALL is a call_id, as ccostdb export calls shows it.
     """
-    from ccostdb.price_reports import explain as ask
+    from ccostdb.reports.prices import explain as ask
 
     with open_ledger(current_settings()) as con:
         show_table(ask(con, call), form)

@@ -27,8 +27,8 @@ def install(ctx: click.Context) -> None:
 
     It sees config.toml and the ledger of now, nothing else: keys belong into config.toml.
     """
-    from ccostdb.service import describe
-    from ccostdb.service import install as install_service
+    from ccostdb.daemon.service import describe
+    from ccostdb.daemon.service import install as install_service
 
     settings = current_settings()
     made = describe(settings)
@@ -46,8 +46,8 @@ def uninstall() -> None:
 
     The ledger stays.
     """
-    from ccostdb.service import describe
-    from ccostdb.service import uninstall as uninstall_service
+    from ccostdb.daemon.service import describe
+    from ccostdb.daemon.service import uninstall as uninstall_service
 
     settings = current_settings()
     made = describe(settings)
@@ -65,7 +65,7 @@ def status(ctx: click.Context) -> None:
 
     Exits with 3 when it is not.
     """
-    from ccostdb.service import describe, is_active
+    from ccostdb.daemon.service import describe, is_active
 
     made = describe(current_settings())
     if not made.path.exists():

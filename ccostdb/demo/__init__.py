@@ -18,7 +18,7 @@ from ccostdb.demo.server import TICK_S, SimulatedCco
 from ccostdb.demo.traffic import Event, make_traffic
 from ccostdb.demo.transcripts import write_transcripts
 from ccostdb.errors import BadArgument
-from ccostdb.ingest.streams import ingest_cco
+from ccostdb.ingest.cco import ingest_cco
 from ccostdb.schema import inspect, prepare, writing_lock
 from ccostdb.settings import Settings
 from ccostdb.sources.transcript_files import find_files

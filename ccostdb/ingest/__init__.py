@@ -57,7 +57,7 @@ async def _find_transcripts(settings: Settings) -> Settings | None:
 
 
 async def _read_transcripts(store: Store, settings: Settings, stop: asyncio.Event, asked: Asked) -> Outcome:
-    from ccostdb.ingest.files import ingest_claude_code
+    from ccostdb.ingest.claude_code import ingest_claude_code
 
     return await ingest_claude_code(store, settings, once=asked.once, stop=stop, on_progress=asked.on_progress)
 
@@ -72,31 +72,31 @@ async def _find_cco(settings: Settings) -> Settings | None:
 
 
 async def _read_cco(store: Store, settings: Settings, stop: asyncio.Event, asked: Asked) -> Outcome:
-    from ccostdb.ingest.streams import ingest_cco
+    from ccostdb.ingest.cco import ingest_cco
 
     return await ingest_cco(store, settings, once=asked.once, stop=stop)
 
 
 async def _find_ccd(settings: Settings) -> Settings | None:
-    from ccostdb.ingest.daemon_events import find_ccd
+    from ccostdb.ingest.ccd import find_ccd
 
     return await find_ccd(settings)
 
 
 async def _read_ccd(store: Store, settings: Settings, stop: asyncio.Event, asked: Asked) -> Outcome:
-    from ccostdb.ingest.daemon_events import ingest_ccd
+    from ccostdb.ingest.ccd import ingest_ccd
 
     return await ingest_ccd(store, settings, once=asked.once, stop=stop, path=asked.path)
 
 
 async def _find_cca(settings: Settings) -> Settings | None:
-    from ccostdb.ingest.polls import find_cca
+    from ccostdb.ingest.cca import find_cca
 
     return await find_cca(settings)
 
 
 async def _read_cca(store: Store, settings: Settings, stop: asyncio.Event, asked: Asked) -> Outcome:
-    from ccostdb.ingest.polls import ingest_cca
+    from ccostdb.ingest.cca import ingest_cca
 
     return await ingest_cca(store, settings, once=asked.once, stop=stop)
 

@@ -1,6 +1,6 @@
 """Starts, ends and asks the process that records in the background: `ccostdb ingest`, detached, its words in a log.
 
-Nobody is signalled but the process that wrote the ledger's record (`running.py`).
+Nobody is signalled but the process that wrote the ledger's record (`record.py`).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ccostdb.clock import iso
+from ccostdb.daemon.record import Record, is_alive, log_file, print_file, read_record
 from ccostdb.errors import CcostError, StoreBusy
-from ccostdb.running import Record, is_alive, log_file, print_file, read_record
 from ccostdb.schema import inspect, is_written, make_folder, open_reader, real_path, writing_lock
 from ccostdb.settings import Settings
 

@@ -10,8 +10,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from ccostdb.errors import CcostError, Rejected
+from ccostdb.ingest.cco_overrides import Overrides
 from ccostdb.ingest.outcome import Outcome
-from ccostdb.ingest.overrides import Overrides
 from ccostdb.ledger import call_of_activity
 from ccostdb.model import Batch, Position, Reject, Snapshot
 from ccostdb.settings import Settings

@@ -9,11 +9,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ccostdb.budget_entries import read_budgets
-from ccostdb.budget_reports import standings_now
-from ccostdb.budget_standing import usd_text
+from ccostdb.budgets.entries import read_budgets
+from ccostdb.budgets.standing import usd_text
 from ccostdb.clock import iso
 from ccostdb.errors import BadSettings, CcostError
+from ccostdb.reports.budgets import standings_now
 from ccostdb.resources import sql
 from ccostdb.schema import SQLITE_FLOOR, Condition, inspect, is_written, open_reader, schema_version
 from ccostdb.settings import KEYS, LISTS, Settings

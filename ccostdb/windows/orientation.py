@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from ccostdb.alignment import SECOND_NS, Frame, continuations, is_copy, is_near, unexplained
 from ccostdb.model import Activity
-from ccostdb.window_state import WindowState
+from ccostdb.windows.alignment import SECOND_NS, Frame, continuations, is_copy, is_near, unexplained
+from ccostdb.windows.state import WindowState
 
 MANY_EVENTS = 10
 

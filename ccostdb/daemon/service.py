@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+from ccostdb.daemon.record import log_file, print_file, read_record, write_whole
 from ccostdb.errors import CcostError
-from ccostdb.running import log_file, print_file, read_record, write_whole
 from ccostdb.schema import make_folder, real_path
 from ccostdb.settings import KEYS, Settings
 

@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from ccostdb.model import Activity, Snapshot
-from ccostdb.window_state import HASH_BYTES, Hashes, WindowState
+from ccostdb.windows.state import HASH_BYTES, Hashes, WindowState
 
 SECOND_NS = 1_000_000_000
 BOOT_TOLERANCE_NS = 1_500_000_000  # uptime is sent in whole seconds

@@ -1,6 +1,6 @@
 """Usage → money: the price that held at a call's time, and what it makes of the call's tokens. Pure.
 
-The rows come from table `price`, which price_book.py writes. A kind that was used and has no rate makes the
+The rows come from table `price`, which sync.py writes. A kind that was used and has no rate makes the
 whole cost unknown: nothing is guessed, and nothing that was used is left out of a sum.
 """
 
@@ -15,8 +15,8 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from ccostdb.model import NO_COST, Cost, Usage
-from ccostdb.model_names import is_plain, lookups, matches, provider_of
-from ccostdb.price_plan import BOOK, FREE, KINDS, Entry, Rate, Span, Tier, compile_plan
+from ccostdb.prices.names import is_plain, lookups, matches, provider_of
+from ccostdb.prices.plan import BOOK, FREE, KINDS, Entry, Rate, Span, Tier, compile_plan
 
 __all__ = ["MOST_TOKENS", "PriceBook", "PricedPart", "Rate", "provider_of"]
 

@@ -10,8 +10,8 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from zoneinfo import ZoneInfo
 
-from ccostdb.budget_entries import FILTERS, Budget, span_at
-from ccostdb.budget_standing import LIMITS, PERIODS, Standing, spent_question, standings
+from ccostdb.budgets.entries import FILTERS, Budget, span_at
+from ccostdb.budgets.standing import LIMITS, PERIODS, Standing, spent_question, standings
 from ccostdb.clock import iso
 from ccostdb.reports import Question, Row, Table, report
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from ccostdb.errors import SourceUnavailable
-from ccostdb.ingest.daemon_rows import GATHER_S, NAME, Rows, read_event
+from ccostdb.ingest.ccd_rows import GATHER_S, NAME, Rows, read_event
 from ccostdb.model import DaemonEvent, Position, Reject
 from ccostdb.settings import Settings
 from ccostdb.sources.ndjson import FilePart, FollowedFile, Line, LineCutter, read_stdin

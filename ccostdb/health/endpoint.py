@@ -23,10 +23,10 @@ from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ccostdb.errors import CcostError
+from ccostdb.health.metrics import CONTENT_TYPE, metrics_text
+from ccostdb.health.vitals import Vitals, health_json, highest_run_id, watching
 from ccostdb.logs import hidden, secrets_of
-from ccostdb.metrics import CONTENT_TYPE, metrics_text
 from ccostdb.settings import Settings
-from ccostdb.vitals import Vitals, health_json, highest_run_id, watching
 
 LOOK_S = 1.0  # between two looks at the ledger
 PATIENCE_S = 5.0  # the longest life of a connection: it is asked one thing, and the answer is there

@@ -9,8 +9,8 @@ from typing import Any
 
 from ccostdb.errors import BadArgument, UnknownModel, nearest
 from ccostdb.model import Call, call_of_row
-from ccostdb.price_plan import FACTOR, KINDS
-from ccostdb.prices import PriceBook, PricedPart, Rate
+from ccostdb.prices.book import PriceBook, PricedPart, Rate
+from ccostdb.prices.plan import FACTOR, KINDS
 from ccostdb.reports import Table
 from ccostdb.resources import sql
 

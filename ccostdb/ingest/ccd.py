@@ -15,8 +15,8 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from ccostdb.errors import CcostError, Rejected
-from ccostdb.ingest.daemon_lines import record_lines
-from ccostdb.ingest.daemon_rows import BATCH_EVENTS, GATHER_S, NAME, Rows, read_event
+from ccostdb.ingest.ccd_lines import record_lines
+from ccostdb.ingest.ccd_rows import BATCH_EVENTS, GATHER_S, NAME, Rows, read_event
 from ccostdb.ingest.outcome import Outcome
 from ccostdb.model import DaemonEvent, Gap, Position, Reject
 from ccostdb.settings import Settings

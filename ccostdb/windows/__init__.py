@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ccostdb.alignment import (
+from ccostdb.model import Gap, Numbered, Snapshot
+from ccostdb.windows.alignment import (
     Choice,
     Frame,
     choose,
@@ -18,10 +19,9 @@ from ccostdb.alignment import (
     is_same_boot,
     read_frame,
 )
-from ccostdb.boots import begins_empty, has_moved, is_emptied, is_ghost, is_stale, restart_of
-from ccostdb.model import Gap, Numbered, Snapshot
-from ccostdb.orientation import orient
-from ccostdb.window_state import Deficit, Emptied, Unsettled, WindowState
+from ccostdb.windows.boots import begins_empty, has_moved, is_emptied, is_ghost, is_stale, restart_of
+from ccostdb.windows.orientation import orient
+from ccostdb.windows.state import Deficit, Emptied, Unsettled, WindowState
 
 __all__ = ["Step", "WindowState", "step"]
 

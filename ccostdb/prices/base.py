@@ -14,8 +14,8 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from ccostdb.model_names import PROVIDERS
-from ccostdb.price_plan import BOOK, Rate
+from ccostdb.prices.names import PROVIDERS
+from ccostdb.prices.plan import BOOK, Rate
 
 if TYPE_CHECKING:
     from genai_prices.types import MatchLogic, ModelInfo, ModelPrice, Provider, TieredPrices

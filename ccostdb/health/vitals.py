@@ -20,8 +20,8 @@ import aiosqlite
 import msgspec
 
 from ccostdb import __version__
-from ccostdb.budget_standing import Standing
 from ccostdb.budgets import used
+from ccostdb.budgets.standing import Standing
 from ccostdb.clock import iso
 from ccostdb.errors import repeated
 from ccostdb.resources import sql

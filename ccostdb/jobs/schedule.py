@@ -18,14 +18,14 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from ccostdb.backup import back_up, backup_folder
 from ccostdb.budgets import check
 from ccostdb.errors import CcostError, repeated
-from ccostdb.prune import prune, sentence
+from ccostdb.jobs.backup import back_up, backup_folder
+from ccostdb.jobs.prune import prune, sentence
+from ccostdb.jobs.upkeep import checkpoint, optimize
 from ccostdb.reports import count_of
 from ccostdb.settings import Settings
 from ccostdb.store import Store
-from ccostdb.upkeep import checkpoint, optimize
 
 MINUTE_S = 60
 CHECKPOINT_S = 300

@@ -12,16 +12,16 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ccostdb.daemon.record import recorded
 from ccostdb.errors import CcostError
 from ccostdb.ingest import Asked, Outcome, record, stop_on_signals
-from ccostdb.jobs import Schedule
-from ccostdb.running import recorded
+from ccostdb.jobs.schedule import Schedule
+from ccostdb.jobs.upkeep import checkpoint
 from ccostdb.settings import Settings
 from ccostdb.store import open_store
-from ccostdb.upkeep import checkpoint
 
 if TYPE_CHECKING:
-    from ccostdb.endpoint import Endpoint
+    from ccostdb.health.endpoint import Endpoint
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def _endpoint(settings: Settings, port: int, is_port_asked: bool) -> Iterator[En
     if port == 0:
         yield None
         return
-    from ccostdb.endpoint import Endpoint
+    from ccostdb.health.endpoint import Endpoint
 
     endpoint = Endpoint(settings, settings.health_host, port)
     try:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ccostdb.alignment import BOOT_TOLERANCE_NS, Choice, Frame, choose_after_restart, is_near, overlaps
 from ccostdb.model import Snapshot
-from ccostdb.window_state import WindowState
+from ccostdb.windows.alignment import BOOT_TOLERANCE_NS, Choice, Frame, choose_after_restart, is_near, overlaps
+from ccostdb.windows.state import WindowState
 
 FUTURE_NS = 60_000_000_000
 SILENCE_NS = 120_000_000_000  # of the newer of two servers; connections are reopened every 30 s

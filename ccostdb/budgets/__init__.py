@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
-from ccostdb.budget_entries import Budget, Row, read_budgets, span_at, threshold_nusd
-from ccostdb.budget_standing import LIMITS, PERIODS, Standing, spent_question, standings, usd_text
+from ccostdb.budgets.entries import Budget, Row, read_budgets, span_at, threshold_nusd
+from ccostdb.budgets.standing import LIMITS, PERIODS, Standing, spent_question, standings, usd_text
 from ccostdb.errors import repeated
 from ccostdb.settings import TOLD, Settings
 from ccostdb.store import Store

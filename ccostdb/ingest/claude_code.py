@@ -14,7 +14,7 @@ from ccostdb.errors import CcostError
 from ccostdb.ingest.outcome import Outcome, Progress
 from ccostdb.memory import give_back
 from ccostdb.model import Batch
-from ccostdb.prices import PriceBook
+from ccostdb.prices.book import PriceBook
 from ccostdb.settings import Settings
 from ccostdb.sources.transcript_files import BYTES_A_PART, FoundFile, Part, Shelf, find_files
 from ccostdb.store import Store

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import sqlite3
 
-    from ccostdb.price_plan import Rate
+    from ccostdb.prices.plan import Rate
 
-_OVERLAY_PATH = Path(__file__).with_name("prices.toml")
+_OVERLAY_PATH = Path(__file__).parent.with_name("prices.toml")
 _FORM = 1  # of the rows: raised when the same data would make other rows
 
 
@@ -81,9 +81,9 @@ def all_rates(user_prices: Sequence[Mapping[str, Any]]) -> Iterator[Rate]:
     import tomllib
     from decimal import Decimal
 
-    from ccostdb.price_base import base_rates
-    from ccostdb.price_entries import entry_rates
-    from ccostdb.price_plan import OVERLAY, USER
+    from ccostdb.prices.base import base_rates
+    from ccostdb.prices.entries import entry_rates
+    from ccostdb.prices.plan import OVERLAY, USER
 
     ordinal = 0
     for rate in base_rates():

@@ -26,8 +26,8 @@ from decimal import Decimal
 from typing import Any
 
 from ccostdb.errors import BadSettings, nearest
-from ccostdb.model_names import CLAUSES
-from ccostdb.price_plan import FACTOR, OVERLAY, Rate
+from ccostdb.prices.names import CLAUSES
+from ccostdb.prices.plan import FACTOR, OVERLAY, Rate
 
 _MILLION = 1_000_000
 _NUSD = 1_000_000_000

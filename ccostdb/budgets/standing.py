@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ccostdb.budget_entries import Span, threshold_nusd
+from ccostdb.budgets.entries import Span, threshold_nusd
 from ccostdb.views import budgets_sql
 
 PERIODS = ("day", "week", "month")

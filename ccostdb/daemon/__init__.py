@@ -1,0 +1,1 @@
+"""The process that keeps running, and how it is started, found, ended and installed as a service."""

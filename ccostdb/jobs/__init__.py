@@ -1,0 +1,1 @@
+"""What the running process does besides recording: its schedule, and each job."""

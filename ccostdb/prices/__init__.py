@@ -1,0 +1,1 @@
+"""Prices: names of models, dated rates and where they come from, what a call costs."""
