@@ -66,6 +66,7 @@ class Cco(SimulatedCco):
 
     def __init__(self, events: Sequence[traffic.Event], clock: Clock) -> None:
         super().__init__(events)
+        self._booted_ns = self._now_ns = events[0].at_ns  # not before the last event of the boot before
         self._clock = clock
 
     @property

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
+
+SECOND_NS = 1_000_000_000
+DAY_NS = 86_400 * SECOND_NS
 
 _RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d):(\d\d)(?:\.(\d{1,9})\d*)?(?:[Zz]|([+-])(\d\d):?(\d\d))", re.ASCII
@@ -23,7 +26,7 @@ def _minute_ns(text: str) -> int | None:
         minute = datetime.fromisoformat(f"{text}:00+00:00")
     except ValueError:
         return None
-    return int(minute.timestamp()) * 1_000_000_000 if minute.year in _YEARS else None
+    return int(minute.timestamp()) * SECOND_NS if minute.year in _YEARS else None
 
 
 def parse_ns(text: str) -> int | None:
@@ -43,14 +46,19 @@ def parse_ns(text: str) -> int | None:
     offset_s = 0
     if found[5]:
         offset_s = (int(found[6]) * 3600 + int(found[7]) * 60) * (1 if found[5] == "+" else -1)
-    ns = minute_ns + (int(found[3]) - offset_s) * 1_000_000_000 + int((found[4] or "").ljust(9, "0"))
+    ns = minute_ns + (int(found[3]) - offset_s) * SECOND_NS + int((found[4] or "").ljust(9, "0"))
     return ns if ns >= 0 else None
 
 
 def iso(ns: int) -> str:
     """UTC text with milliseconds, as people read it: 2026-08-12T15:27:45.558Z."""
-    whole_s, rest_ns = divmod(ns, 1_000_000_000)
+    whole_s, rest_ns = divmod(ns, SECOND_NS)
     return f"{datetime.fromtimestamp(whole_s, UTC):%Y-%m-%dT%H:%M:%S}.{rest_ns // 1_000_000:03d}Z"
+
+
+def midnight_ns(day: date, zone: ZoneInfo) -> int:
+    """The start of a day in a zone."""
+    return int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()) * SECOND_NS
 
 
 class CalendarRow(NamedTuple):

@@ -1,7 +1,5 @@
 """What can go wrong for a user: one sentence and a hint each. All else is a bug and keeps its traceback."""
 
-from collections.abc import Iterable
-
 
 class CcostError(Exception):
     """An error that a person can mend: `message` says what was expected and what came, `hint` what to do."""
@@ -47,17 +45,3 @@ class Rejected(Exception):
         super().__init__(reason)
         self.reason = reason
         self.excerpt = excerpt
-
-
-def repeated(text: str, characters: int = 200) -> str:
-    """What a reason may repeat of a text from elsewhere: its beginning, and nothing that a terminal would obey."""
-    return "".join(each if each.isprintable() else "�" for each in text[:characters])
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The hint for a name that does not exist: the nearest that does, else all of them."""
-    from difflib import get_close_matches
-
-    names = sorted(known)
-    close = get_close_matches(word, names, n=1, cutoff=0.5)
-    return f"Did you mean {close[0]}?" if close else f"There are: {', '.join(names)}."

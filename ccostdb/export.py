@@ -12,8 +12,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from ccostdb.errors import BadArgument, nearest
+from ccostdb.errors import BadArgument
 from ccostdb.resources import sql, sql_names
+from ccostdb.words import nearest
 
 # A spreadsheet runs a text cell that begins so (OWASP, "CSV Injection"), full-width forms included.
 _RUN_BY_SPREADSHEETS = tuple("=+-@\t\r\n＝＋－＠")

@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 from ccostdb.clock import iso
 from ccostdb.errors import CcostError
+from ccostdb.schema import make_folder
 from ccostdb.settings import KEYS, Settings
 
 MOST_BYTES = 5_000_000
@@ -120,13 +121,13 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def _file(path: Path) -> logging.Handler:
+    hint = "Check who owns its folder."
+    make_folder(path.parent, hint)
     try:
-        for folder in reversed([each for each in path.parents if not each.exists()]):
-            folder.mkdir(mode=0o700)
         return _Private(path, maxBytes=MOST_BYTES, backupCount=KEPT_FILES, encoding="utf-8")
     except OSError as error:
         message = f"The log {path} cannot be written: {error.strerror}."
-        raise CcostError(message, "Check who owns its folder.") from error
+        raise CcostError(message, hint) from error
 
 
 class _Private(RotatingFileHandler):

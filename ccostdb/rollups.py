@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -55,7 +55,7 @@ async def refresh(db: aiosqlite.Connection, *, limit: int = 3000) -> int:
     """
     if await _one(db, "select not exists (select 1 from dirty_bucket)"):
         return 0
-    async with _transaction(db):
+    async with transaction(db):
         last = await _one(
             db, "select max(bucket_s) from (select bucket_s from dirty_bucket order by bucket_s limit ?)", limit
         )
@@ -74,7 +74,7 @@ async def rebuild(db: aiosqlite.Connection) -> int:
     Reports stay right meanwhile, and when it is killed: what is not yet recomputed is dirty.
     """
     zone = ZoneInfo(await _one(db, "select home_tz from ledger"))
-    async with _transaction(db):
+    async with transaction(db):
         await _name_quarter_hours(db, zone)
         await db.execute("delete from rollup_quarter_hour")
         await db.execute("delete from rollup_day")
@@ -86,7 +86,7 @@ async def rebuild(db: aiosqlite.Connection) -> int:
 
 async def rezone(db: aiosqlite.Connection, zone: ZoneInfo) -> None:
     """Make `zone` the home time zone: its calendar and its days, in one transaction. Quarter hours know no zone."""
-    async with _transaction(db):
+    async with transaction(db):
         await db.execute("update ledger set home_tz = ?", (zone.key,))
         await _name_quarter_hours(db, zone)
         await db.execute("delete from rollup_day")
@@ -190,13 +190,14 @@ async def _one(db: aiosqlite.Connection, question: str, *values: int) -> Any:
 
 
 @asynccontextmanager
-async def _transaction(db: aiosqlite.Connection) -> AsyncIterator[None]:
+async def transaction(db: aiosqlite.Connection) -> AsyncIterator[None]:
     """All or nothing, with the write lock from the start."""
-    await db.execute("begin immediate")
     try:
+        await db.execute("begin immediate")
         yield
         await db.execute("commit")
     except BaseException:
-        if db.in_transaction:  # SQLite has rolled it back itself where the disk was full
+        # Without asking whether there is one: a `begin` that was cancelled still runs in the connection's thread.
+        with suppress(sqlite3.OperationalError):  # there is none, or SQLite has taken it back where the disk was full
             await db.execute("rollback")
         raise

@@ -109,8 +109,13 @@ def _counted_otherwise(settings: Settings) -> tuple[str, tuple[bool | None]]:
     return "select 1 from source where kind = 'cco' and counted_setting is not ?", (settings.cco_counted,)
 
 
+def read_only_uri(path: Path) -> str:
+    """What SQLite is given to open a file that it must neither make nor change."""
+    return f"{path.absolute().as_uri()}?mode=ro"
+
+
 def _connect_read_only(path: Path) -> sqlite3.Connection:
-    con = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0, isolation_level=None)
+    con = sqlite3.connect(read_only_uri(path), uri=True, timeout=5.0, isolation_level=None)
     con.row_factory = sqlite3.Row
     return con
 
@@ -123,9 +128,7 @@ def open_reader(
     Whether CCO counts, and with `is_priced` the price book, are as the settings want, if nobody writes; else they are
     read as they are, and `say` is told so.
     """
-    if not settings.db.exists():
-        hint = "Make one with 'ccostdb ingest', or see 'ccostdb demo'."
-        raise CcostError(f"There is no ledger at {settings.db}.", hint)
+    refuse_absent(settings)
     condition = inspect(settings)
     if not condition.is_readable:
         with writing_lock(settings.db):
@@ -142,6 +145,13 @@ def open_reader(
     con.execute("pragma cache_size = -65536")
     con.execute("pragma temp_store = memory")
     return con
+
+
+def refuse_absent(settings: Settings) -> None:
+    """Raises CcostError where there is no ledger: for whoever needs one, and would make it at a mistyped path."""
+    if not settings.db.exists():
+        hint = "Make one with 'ccostdb ingest', or see 'ccostdb demo'."
+        raise CcostError(f"There is no ledger at {settings.db}.", hint)
 
 
 @contextmanager

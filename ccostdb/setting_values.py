@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ccostdb.errors import BadArgument, nearest
+from ccostdb.errors import BadArgument
+from ccostdb.words import nearest
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo

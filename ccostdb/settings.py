@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ccostdb.errors import BadSettings, nearest
+from ccostdb.errors import BadSettings
 from ccostdb.setting_values import (
     one_of,
     read_bool,
@@ -31,6 +31,7 @@ from ccostdb.setting_values import (
     read_url,
     read_zone_name,
 )
+from ccostdb.words import nearest
 
 COSTS = ("auto", "reported", "computed")
 LOG_LEVELS = ("debug", "info", "warning", "error")

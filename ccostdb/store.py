@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Sized
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import fields
 from functools import partial
@@ -21,19 +21,17 @@ from ccostdb import rollups
 from ccostdb.clock import calendar_row
 from ccostdb.memory import spent_freely
 from ccostdb.model import QUARTER_HOUR_NS, QUARTER_HOUR_S, Batch, Call, Position, call_of_row
-from ccostdb.prices.book import PriceBook, Rate, provider_of
+from ccostdb.prices.book import PriceBook, Rate
 from ccostdb.resources import sql
 from ccostdb.schema import WRITER_PRAGMAS, prepare, writing_lock
 from ccostdb.settings import Settings
+from ccostdb.store_names import Names
 from ccostdb.store_rows import (
-    CONTEXT,
-    Context,
-    Ids,
     activity_row,
     call_rows,
-    context_of,
     daemon_event_row,
     gap_of,
+    places,
     position_of,
     put_call,
     snapshot_row,
@@ -86,7 +84,7 @@ class Store:
         self.patience = Patience(db, self._turn, stop)
         self._is_shared = stop is not None  # whoever stops us, or has events to append, waits for a transaction
         self._settings = settings
-        self._ids = Ids.none()
+        self._names = Names(db)
         self._buckets: set[int] = set()
         # Every id that is stored, while a ledger that was empty fills; None: too many, or not known. Spares a look-up.
         self._stored_ids: set[str] | None = set() if is_empty else None
@@ -147,7 +145,9 @@ class Store:
     async def stored_calls(self, call_ids: Iterable[str]) -> dict[str, Call]:
         """The calls that the ledger has of these."""
         wanted = tuple(call_ids if self._stored_ids is None else self._stored_ids.intersection(call_ids))
-        query = sql("store/stored_calls.sql").replace("(?)", _places(wanted))
+        # Padded to a power of two: sqlite3 keeps a hundred statements, and each number of ids would be another one.
+        wanted += wanted[:1] * ((1 << (len(wanted) - 1).bit_length()) - len(wanted)) if wanted else ()
+        query = sql("store/stored_calls.sql").replace("(?)", places(wanted))
         async with self.db.execute(query, wanted) as cursor:
             return {row[0]: call_of_row(row) async for row in cursor}
 
@@ -162,10 +162,14 @@ class Store:
 
     @asynccontextmanager
     async def importing(self) -> AsyncIterator[None]:
-        """While much is appended that is read again if a power cut takes it back: no waiting for the disk."""
-        async with self.alone() as db:
-            await db.execute("pragma synchronous = normal")
+        """While much is appended: no waiting for the disk, on the one connection that all sources share.
+
+        A power cut then takes back the last transactions of all of them, whole and newest first. Files are read again
+        from where their positions are; of a stream, what its server no longer has is lost.
+        """
         try:
+            async with self.alone() as db:
+                await db.execute("pragma synchronous = normal")
             with spent_freely():
                 yield
         finally:
@@ -201,15 +205,8 @@ class Store:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[aiosqlite.Connection]:
         """The connection in a transaction of its own: all or nothing, and blind to rows that are not committed."""
-        async with self._turn:
-            try:
-                await self.db.execute("begin immediate")
-                yield self.db
-                await self.db.execute("commit")
-            except BaseException:
-                if self.db.in_transaction:
-                    await self.db.execute("rollback")
-                raise
+        async with self._turn, rollups.transaction(self.db):
+            yield self.db
 
     # --- the parts of a transaction ---
 
@@ -223,7 +220,7 @@ class Store:
         except BaseException:
             self._buckets.clear()
             self._stored_ids = None
-            self._ids = Ids.none()
+            self._names.forget()
             raise
 
     async def _add_calls(self, batch: Batch) -> None:
@@ -231,12 +228,7 @@ class Store:
         if not calls:
             return
         await self._add_buckets({call.occurred_ns // QUARTER_HOUR_NS * QUARTER_HOUR_S for call in calls})
-        ids = self._ids
-        await self._intern_models({call.claim.model for call in calls})
-        await self._intern("project", ids.project, {call.project for call in calls})
-        await self._intern("agent", ids.agent, {call.claim.agent for call in calls})
-        await self._intern("session", ids.session, {call.session for call in calls})
-        await self._intern_contexts({context_of(call.claim) for call in calls})
+        ids = await self._names.ids_of(calls)
         for some, is_new in ((batch.calls, False), (batch.new_calls, True)):
             for rows, is_rare in zip(call_rows(batch.source_id, some, ids), (False, True), strict=True):
                 await self.db.executemany(put_call(is_new=is_new, is_rare=is_rare), rows)
@@ -251,30 +243,6 @@ class Store:
             rows = [calendar_row(bucket_s, self.home_tz) for bucket_s in sorted(new)]
             await self.db.executemany("insert or ignore into calendar values (?, ?, ?, ?, ?)", rows)
             self._buckets |= new
-
-    async def _intern_models(self, names: set[str | None]) -> None:
-        if new := [(name, provider_of(name)) for name in names - self._ids.model.keys() if name is not None]:
-            await self.db.executemany("insert or ignore into model (name, provider) values (?, ?)", new)
-        await self._intern("model", self._ids.model, names)
-
-    async def _intern(self, table: str, known: dict[str | None, int], names: set[str | None]) -> None:
-        """Learns the ids of names, which are added where they are new."""
-        new = tuple(name for name in names - known.keys() if name is not None)
-        if new:
-            await self.db.executemany(f"insert or ignore into {table} (name) values (?)", [(name,) for name in new])
-            query = f"select name, {table}_id from {table} where name in {_places(new)}"
-            async with self.db.execute(query, new) as cursor:
-                known.update({name: number async for name, number in cursor})
-
-    async def _intern_contexts(self, contexts: set[Context]) -> None:
-        """Learns the ids of combinations, which are added where they are new. NULL and '' are not the same."""
-        known, names = self._ids.context, ", ".join(CONTEXT)
-        if contexts - known.keys():
-            stored = await self.db.execute_fetchall(f"select {names}, context_id from context")
-            known.update({tuple(row[:-1]): row[-1] for row in stored})
-            for new in contexts - known.keys():
-                done = await self.db.execute(f"insert into context ({names}) values (?, ?, ?, ?, ?, ?)", new)
-                known[new] = int(done.lastrowid or 0)
 
     async def _add_events(self, batch: Batch) -> None:
         source_id = batch.source_id
@@ -309,8 +277,3 @@ class Store:
     async def _row(self, query: str, values: tuple[Any, ...] = ()) -> Any:
         async with self.db.execute(query, values) as cursor:
             return await cursor.fetchone()
-
-
-def _places(values: Sized) -> str:
-    """`(?, ?, …)`, a place for each value. Bound, because a text with a NUL would be cut in a JSON list."""
-    return f"({', '.join('?' * len(values))})"

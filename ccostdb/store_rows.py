@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from dataclasses import fields
 from functools import cache
 from operator import attrgetter
@@ -32,11 +33,16 @@ _NO_USAGE = (None,) * len(Usage._fields)
 def put_call(*, is_new: bool, is_rare: bool) -> str:
     """The statement for rows of `call`. A new one that is there all the same takes the transaction back."""
     columns = (*_COLUMNS, *_RARE_COLUMNS) if is_rare else _COLUMNS
-    values = f"({', '.join(columns)}) values ({', '.join('?' * len(columns))})"
+    values = f"({', '.join(columns)}) values {places(columns)}"
     if is_new:
         return f"insert or rollback into call {values}"
     replaced = ", ".join(f"{name} = excluded.{name}" for name in (*_COLUMNS, *_RARE_COLUMNS) if name != "call_id")
     return f"insert into call {values} on conflict (call_id) do update set {replaced}"
+
+
+def places(values: Sized) -> str:
+    """`(?, ?, …)`, a place for each value. Bound, because a text with a NUL would be cut in a JSON list."""
+    return f"({', '.join('?' * len(values))})"
 
 
 gap_of = attrgetter(*(each.name for each in fields(Gap)))
@@ -66,46 +72,18 @@ def call_rows(source_id: int, calls: list[Call], ids: Ids) -> tuple[list[Row], l
     for call in calls:
         claim = call.claim
         new, output, write_5m, write_1h, read, searches, _, _, _, advisor = claim.usage or _NO_USAGE
-        # fmt: off - a row for each message of an import: one tuple, as its columns lie above
+        # Made for each message of an import: one tuple, as its columns lie above.
         row = (
-            source_id,
-            models[claim.model],
-            projects[call.project],
-            agents[claim.agent],
-            sessions[call.session],
-            contexts[context_of(claim)],
-            call.call_id,
-            call.occurred_ns,
-            new,
-            output,
-            write_5m,
-            write_1h,
-            read,
-            searches,
-            claim.agent_instance,
-            claim.is_sidechain,
-            claim.request_id,
-            call.total_tokens,
-            call.computed_nusd,
-            call.uncached_nusd,
-            call.record_rank,
-            call.position_id,
-            call.position_offset,
-            call.origin_position_id,
-            call.origin_offset,
-        )
+            source_id, models[claim.model], projects[call.project], agents[claim.agent], sessions[call.session],
+            contexts[context_of(claim)], call.call_id, call.occurred_ns, new, output, write_5m, write_1h,
+            read, searches, claim.agent_instance, claim.is_sidechain, claim.request_id, call.total_tokens,
+            call.computed_nusd, call.uncached_nusd, call.record_rank, call.position_id, call.position_offset,
+            call.origin_position_id, call.origin_offset,
+        )  # fmt: skip
         rare = (
-            call.is_receipt_time,
-            advisor,
-            claim.status,
-            claim.reported_text,
-            claim.reported_nusd,
-            call.is_copied,
-            call.rivals,
-            call.latency_ms,
-            call.is_response_cache_hit,
-        )
-        # fmt: on
+            call.is_receipt_time, advisor, claim.status, claim.reported_text, claim.reported_nusd,
+            call.is_copied, call.rivals, call.latency_ms, call.is_response_cache_hit,
+        )  # fmt: skip
         if rare == _NOTHING_RARE:
             rows.append(row)
         else:

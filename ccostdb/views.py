@@ -1,8 +1,11 @@
-"""sql/rollups and sql/views → statements ready to run, the one list of measures put in where a text says so. Pure text.
+"""sql/rollups and sql/views → statements ready to run, what many of them say put in where a text says so. Pure text.
 
-`{{measures}}` stands for their names, `{{measures from call}}` for what they are over rows of `call`,
-`{{measures added}}` over rows that have them already, `{{measures shown}}` for the public ones of such rows, money in
-USD, and `{{names shown}}` for the names of these.
+`{{measures}}` stands for the names of the one list of measures, `{{measures from call}}` for what they are over rows of
+`call`, `{{measures added}}` over rows that have them already, `{{measures shown}}` for the public ones of such rows,
+money in USD, and `{{names shown}}` for the names of these.
+
+`{{utc X}}` is the time X, in nanoseconds, as text with milliseconds: 2026-08-12T15:27:45.558Z. `{{whole X F}}` is what
+field F of the JSON X says where that is a whole number, else NULL; `{{number X F}}` where it is any number.
 """
 
 from __future__ import annotations
@@ -18,7 +21,15 @@ from ccostdb.resources import sql, sql_names
 COSTS = ("auto", "reported", "computed")
 
 _MEASURE = re.compile(r"(?P<function>count|sum|min|max)\(.*\) as (?P<name>\w+)")
-_PLACEHOLDER = re.compile(r"^( *)\{\{([a-z ]+)\}\}", re.MULTILINE)
+_MEASURES_HERE = re.compile(r"^( *)\{\{([a-z ]+)\}\}", re.MULTILINE)
+_FORMS = {
+    # cut to milliseconds: SQLite would round them up
+    re.compile(r"\{\{utc ([^{}]+)\}\}"): r"strftime('%Y-%m-%dT%H:%M:%fZ', \1 / 1000000 / 1000.0, 'unixepoch')",
+    re.compile(r"\{\{whole (\w+) ([\w.]+)\}\}"): r"iif(json_type(\1, '$.\2') = 'integer', \1 ->> '$.\2', null)",
+    re.compile(r"\{\{number (\w+) ([\w.]+)\}\}"): (
+        r"iif(json_type(\1, '$.\2') in ('integer', 'real'), \1 ->> '$.\2', null)"
+    ),
+}
 _USAGE = re.compile(r"\bfrom (daily_usage|hourly_usage)\b")
 _INNER = ("source_counted", "daily_usage", "hourly_usage", "samples")  # what other views read
 _NO_REPORTS = (*_INNER, "budgets")
@@ -57,7 +68,9 @@ def measures() -> tuple[Measure, ...]:
 
 
 def _put_in(text: str) -> str:
-    """`text` with the measures where it has a placeholder, one a line and indented as that is."""
+    """`text` with what its placeholders stand for; measures are one a line and indented as the placeholder is."""
+    for form, meaning in _FORMS.items():
+        text = form.sub(meaning, text)
     forms: dict[str, Callable[[], list[str]]] = {
         "measures": lambda: [each.name for each in measures()],
         "measures from call": lambda: [each.from_call for each in measures()],
@@ -65,7 +78,7 @@ def _put_in(text: str) -> str:
         "measures shown": lambda: [f"{each.shown} as {each.shown_name}" for each in measures() if each.is_shown],
         "names shown": lambda: [each.shown_name for each in measures() if each.is_shown],
     }
-    return _PLACEHOLDER.sub(lambda found: found[1] + f",\n{found[1]}".join(forms[found[2]]()), text)
+    return _MEASURES_HERE.sub(lambda found: found[1] + f",\n{found[1]}".join(forms[found[2]]()), text)
 
 
 @cache

@@ -15,16 +15,19 @@ from typing import Any, TypeVar
 
 import aiosqlite
 
+from ccostdb.stopping import stopped_within
+from ccostdb.store_rows import places
+
 FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 10.0
 # SQLite's primary result codes that may pass by themselves (https://sqlite.org/rescode.html). A quota, or a limit on
 # the size of a file, is an error of input and output to it.
 _PASSING = {
-    5: "another program holds it",
-    8: "it may not be written",
-    10: "the disk does not take it",
-    13: "the disk is full",
-    14: "it cannot be opened",
+    sqlite3.SQLITE_BUSY: "another program holds it",
+    sqlite3.SQLITE_READONLY: "it may not be written",
+    sqlite3.SQLITE_IOERR: "the disk does not take it",
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened",
 }
 Done = TypeVar("Done")
 log = logging.getLogger(__name__)
@@ -39,7 +42,8 @@ class Patience:
         self.open_runs: set[int] = set()
         self._waiting: set[Callable[[], Awaitable[Any]]] = set()
         self._db, self._turn, self._stop = db, turn, stop
-        self._before: list[tuple[str | None, str | None, int]] | None = None  # state, error and id of the open runs
+        # While the open runs say `error`: what they say of it, and their state, error and id of before.
+        self._marked: tuple[str, list[tuple[str | None, str | None, int]]] | None = None
 
     @property
     def is_over(self) -> bool:
@@ -52,15 +56,18 @@ class Patience:
         try:
             while True:
                 try:
-                    return await write()
+                    done = await write()
                 except sqlite3.OperationalError as error:
                     reason = _PASSING.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
                     if reason is None or self._stop is None or self._stop.is_set():
                         raise
                     self._waiting.add(write)
                     await self._admit(f"the ledger cannot be written: {reason} ({error})")
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._stop.wait(), wait_s)
+                else:
+                    if self._waiting == {write} and not self.is_over:
+                        log.warning("the ledger can be written again")
+                    return done
+                await stopped_within(self._stop, wait_s)
                 wait_s = min(wait_s * 2, LONGEST_WAIT_S)
         finally:
             if write in self._waiting:
@@ -74,26 +81,24 @@ class Patience:
             log.error("%s; trying again until it can", trouble)
         self.trouble = trouble
         self.on_trouble(trouble)
-        if self._before is not None:
-            return
-        runs = tuple(self.open_runs)
-        places = ", ".join("?" * len(runs))
         with suppress(sqlite3.OperationalError):
             async with self._turn:
-                query = f"select state, error, run_id from run where run_id in ({places})"
-                before = [(row[0], row[1], row[2]) for row in await self._db.execute_fetchall(query, runs)]
-                marked = f"update run set state = 'error', error = ? where run_id in ({places})"
-                await self._db.execute(marked, (trouble, *runs))
-            self._before = before
+                if self._marked is None:  # else another write that waits has done it, perhaps just now
+                    runs = tuple(self.open_runs)
+                    query = f"select state, error, run_id from run where run_id in {places(runs)}"
+                    before = [(row[0], row[1], row[2]) for row in await self._db.execute_fetchall(query, runs)]
+                    mark = f"update run set state = 'error', error = ? where run_id in {places(runs)}"
+                    await self._db.execute(mark, (trouble, *runs))
+                    self._marked = trouble, before
 
     async def _recover(self) -> None:
         """The runs say again what they said; where one has said something since, that stands."""
-        if not self.is_over:
-            log.warning("the ledger can be written again")
-        trouble, before = self.trouble, self._before or []
-        self.trouble = self._before = None
+        self.trouble = None
         self.on_trouble(None)
         with suppress(sqlite3.OperationalError):
             async with self._turn:
-                back = "update run set state = ?, error = ? where run_id = ? and error = ? and ended_ns is null"
-                await self._db.executemany(back, [(*each, trouble) for each in before])
+                if self._marked and not self._waiting:
+                    trouble, before = self._marked
+                    back = "update run set state = ?, error = ? where run_id = ? and error = ? and ended_ns is null"
+                    await self._db.executemany(back, [(*each, trouble) for each in before])
+                    self._marked = None

@@ -22,8 +22,8 @@ from ledger_rows import add_calls, add_source, make_ledger
 from plain_costs import Call, read_calls
 from spending import DAY, HOUR, NOW, USD, checked, make_budget_ledger, settings_with, spend, standing_now
 
-from ccostdb.budgets.entries import FILTERS, Budget, read_budgets, span_at
-from ccostdb.budgets.standing import PERIODS, Standing, usd_text
+from ccostdb.budgets.entries import FILTERS, PERIODS, Budget, read_budgets, span_at
+from ccostdb.budgets.standing import Standing, usd_text
 from ccostdb.clock import parse_ns
 from ccostdb.reports.budgets import budget_report
 from ccostdb.settings import Settings
@@ -159,6 +159,7 @@ def test_the_first_minutes_of_a_period_have_no_pace() -> None:
 def test_money_is_written_exactly() -> None:
     amounts = (1, 10**9, 1_500_000_000, 12_345_678_901_234_567_890)
     assert [usd_text(nusd) for nusd in amounts] == ["0.000000001", "1.00", "1.50", "12345678901.23456789"]
+    assert [usd_text(nusd) for nusd in (-5, -1_500_000_000)] == ["-0.000000005", "-1.50"]
 
 
 def test_the_command_shows_the_budgets_of_the_settings_though_the_ledger_has_others(path: Path) -> None:

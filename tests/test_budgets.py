@@ -76,6 +76,30 @@ def test_sync_alone_refuses_what_cannot_be_used_and_alerts_nobody(path: Path) ->
     assert len(stored(path)) == 1
 
 
+def test_at_the_start_a_ledger_that_another_holds_is_waited_for_only_where_the_budgets_are_others(path: Path) -> None:
+    entry = {"name": "a", "daily": 1}
+
+    async def run() -> None:
+        same, other = settings_with(path, entry), settings_with(path, {**entry, "daily": 2})
+        async with open_store(same, asyncio.Event()) as store:
+            await budgets.sync(store, same, NOW)
+            told: list[str | None] = []
+            store.patience.on_trouble = told.append
+            with opened(path) as holder:
+                holder.execute("begin immediate")
+                await budgets.sync(store, same, NOW)
+                assert told == []
+                syncing = asyncio.create_task(budgets.sync(store, other, NOW))
+                while not told:
+                    assert not syncing.done()
+                    await asyncio.sleep(0.05)
+                holder.execute("rollback")
+            await syncing
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+    assert stored(path) == [("a", "day", 2 * USD, None)]
+
+
 def test_a_share_is_alerted_once_in_each_period(path: Path) -> None:
     settings = settings_with(path, {"name": "a", "daily": 10, "alert_at": [0.5, 0.8]})
     spend(path, 4.999999999)

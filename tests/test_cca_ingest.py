@@ -17,10 +17,11 @@ import pytest
 from cca_emulator import Emulator, Reply, reply
 from cco_recording import empty_ledger
 
-from ccostdb.ingest.cca import find_cca, ingest_cca
+from ccostdb.ingest.cca import ingest_cca
 from ccostdb.ingest.outcome import Outcome
 from ccostdb.settings import Settings
 from ccostdb.sources import cca
+from ccostdb.sources.finding import find_cca
 from ccostdb.store import open_store
 
 KEY = "test-key-0123456789abcdef0123456789"

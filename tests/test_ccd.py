@@ -55,6 +55,11 @@ def test_a_raw_line_separator_inside_the_data_is_text(separator: str) -> None:
     assert json.loads(read(frame.data).payload or "") == {"text": f"one{separator}two"}
 
 
+def test_what_sqlite_cannot_give_back_is_replaced_in_a_text_and_said_in_json() -> None:
+    found = read(f'{{{HEAD}, "profile": "a\\u0000b\\ud800", "payload": "a\\u0000b\\ud800"}}')
+    assert (found.profile, found.payload) == ("a�b�", '"a\\u0000b�"')
+
+
 @pytest.mark.parametrize("payload", [None, True, 0, -0.5, "", "text", [], [1, [2]], {}, {"a": {"b": None}}])
 def test_runtime_and_payload_may_be_any_json(payload: object) -> None:
     found = read(json.dumps({"event_id": "E1", "family": "f", "kind": "k", "payload": payload, "runtime": payload}))

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ccd_emulator import event, frame
@@ -17,8 +18,10 @@ from ccd_recording import Recording, lines, recording
 
 from ccostdb.errors import SourceUnavailable
 from ccostdb.ingest import ccd as daemon_events
+from ccostdb.ingest.ccd_rows import read_event
 from ccostdb.settings import Settings
 from ccostdb.sources.ccd import CONFLICT
+from ccostdb.sources.finding import find_ccd
 
 DATA = Path(__file__).parent / "data" / "ccd"
 DISCONNECTED = ("disconnected", None, None, None)
@@ -182,8 +185,8 @@ def test_what_is_no_event_stream_is_an_error_and_tried_again(ccd: Recording) -> 
 
     assert ccd.record(drive).outcome == "stopped"
     assert seen == ["the answer is HTTP 404"]
-    assert asyncio.run(daemon_events.find_ccd(Settings(ccd.db, ccd_url=ccd.ccd.url))) is not None
-    assert asyncio.run(daemon_events.find_ccd(Settings(ccd.db, ccd_url=NOBODY))) is None
+    assert asyncio.run(find_ccd(Settings(ccd.db, ccd_url=ccd.ccd.url))) is not None
+    assert asyncio.run(find_ccd(Settings(ccd.db, ccd_url=NOBODY))) is None
 
 
 def test_comments_keep_a_quiet_connection_alive_and_silence_ends_it(
@@ -253,6 +256,25 @@ def test_a_queue_of_large_payloads_is_bounded_by_their_size(ccd: Recording, monk
     dropped = sum(events for *_, events in ccd.gaps)
     assert dropped > 0
     assert 1 < len(ccd.ids) == outcome.frames - dropped  # one that is larger than the bound is taken, too
+
+
+def test_a_large_event_is_understood_beside_the_event_loop(ccd: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = []
+
+    def spied(*given: Any) -> Any:
+        where.append(threading.current_thread() is threading.main_thread())
+        return read_event(*given)
+
+    monkeypatch.setattr(daemon_events, "read_event", spied)
+
+    def drive() -> None:
+        ccd.wait_for_listener()
+        ccd.ccd.tell(event(1), event(2, payload=["x" * 100_000]), event(3))
+        ccd.wait_for_events(3)
+
+    ccd.record(drive)
+    assert where == [True, False, True]
+    assert ccd.ids == [event(number)["event_id"] for number in (1, 2, 3)]
 
 
 def test_a_burst_is_written_in_batches(ccd: Recording) -> None:

@@ -183,6 +183,26 @@ def test_events_that_arrive_late_are_taken_in_their_own_order(ccd: Recording) ->
     ]
 
 
+def test_a_session_that_spoke_again_after_its_end_has_none_until_it_ends_again(ccd: Recording) -> None:
+    told = [
+        story(1, "start_session", session_id="a", actor_id="me"),
+        story(2, "clear_session", actor_id="me", cleared=True, reason="done"),
+        story(3, "start_session", session_id="b", actor_id="you"),
+        story(4, "takeover_session", session_id="c", actor_id="she", prior_session_id="b", reason="silent"),
+    ]
+    tell(ccd, *told)
+    ends = "select session_id, end_reason from daemon_sessions where ended_at is not null or end_type is not null"
+    assert ccd.rows(ends) == [("a", "done"), ("b", "silent")]
+    told += [
+        story(5, "start_session", session_id="a", actor_id="me"),
+        story(6, "heartbeat_session", session_id="b", actor_id="you"),
+    ]
+    tell(ccd, *told)
+    assert ccd.rows(ends) == []
+    tell(ccd, *told, story(7, "clear_session", actor_id="me", cleared=True, reason="again"))
+    assert ccd.rows(ends) == [("a", "again")]
+
+
 def test_a_session_id_in_two_profiles_or_none_is_as_many_sessions(ccd: Recording) -> None:
     profiles = ("main", "other", None)
     tell(ccd, *(story(each, "start_session", profile, session_id="a") for each, profile in enumerate(profiles)))

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
+import threading
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ccd_emulator import Ccd, emulated, event, frame
 from cco_emulator import Emulator, Manner
 
 from ccostdb.settings import Settings
-from ccostdb.sources.cco_stream import find_url, server_address
+from ccostdb.sources.cco_stream import find_url
+from ccostdb.sources.http_client import server_address
 from ccostdb.sources.sse import Backoff, Disconnected, Pace, is_event_stream, read_stream
 
 
@@ -108,3 +113,40 @@ def test_a_servers_retry_is_the_floor_but_not_above_the_limit() -> None:
     assert min(backoff.next_s() for _ in range(100)) == 2.0
     backoff.floor_s = 1e9
     assert backoff.next_s() == 30.0
+
+
+@pytest.mark.parametrize(
+    ("sent", "life_s", "limits"),
+    [
+        (b":\n\n", 0.0, [0.01, 0.02, 0.04, 0.08]),
+        (b":\n\n", 0.1, [0.01] * 4),
+        (frame(event(1)).encode(), 0.0, [0.01] * 4),
+    ],
+    ids=["a comment", "a comment after a while", "an event"],
+)
+def test_the_wait_grows_while_connections_end_early_and_bring_no_event(
+    sent: bytes, life_s: float, limits: list[float], nobody: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+    monkeypatch.setattr(random, "uniform", lambda _, limit: asked.append(limit) or 0.0)
+    settings = replace(nobody, reconnect_initial_s=0.01, reconnect_max_s=0.05 if life_s else 60.0)
+
+    def end_each(ccd: Ccd) -> None:
+        for _ in range(5):
+            while not ccd.listeners:
+                threading.Event().wait(0.002)
+            threading.Event().wait(life_s)
+            ccd.send(sent)
+            ccd.hang_up()
+
+    async def follow() -> None:
+        with emulated() as ccd:
+            ending = asyncio.create_task(asyncio.to_thread(end_each, ccd))
+            async with aclosing(read_stream(ccd.url, settings, None)) as items:
+                async for item in items:
+                    if isinstance(item, Disconnected) and len(asked) == 4:
+                        break
+            await ending
+
+    asyncio.run(follow())
+    assert asked == limits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from cco_emulator import Emulator
-from commands import JULY_1, ccostdb, environment, objects, opened, run, run_python, run_words
+from commands import JULY_1, ROOT, ccostdb, environment, objects, opened, run, run_python, run_words
 from ledger_rows import add_calls, add_source
 from transcripts import line, write
 
@@ -277,6 +278,20 @@ def test_a_bare_ingest_says_what_it_follows_and_looks_for(home: Path) -> None:
         f"{home}/.config/claude/projects; cco at http://127.0.0.1:9; ccd at http://127.0.0.1:9; "
         "cca at http://127.0.0.1:9. Ctrl-C stops it.\n"
     )
+
+
+@pytest.mark.parametrize("words", [("rollup",), ("rollup", "--rebuild"), ("prune",), ("reprice",), ("prices", "sync")])
+def test_what_needs_a_ledger_makes_none_at_a_mistyped_path(home: Path, words: tuple[str, ...]) -> None:
+    result = ccostdb(*words, "--db", "mistyped.db")
+    assert result.exit_code == 1
+    assert "There is no ledger at" in result.stderr
+    assert not list(home.glob("mistyped*"))
+
+
+def test_events_of_a_daemon_are_counted_as_events(home: Path) -> None:
+    shutil.copy(ROOT / "tests" / "data" / "ccd" / "daemon-events.ndjson", home / "events")
+    said = ccostdb("ingest", "ccd", "events", "--once", "--db", "new.db").stdout
+    assert said.startswith("ccd: ok, 11 new events, ")
 
 
 def test_a_call_that_was_recorded_before_is_not_new(home: Path) -> None:

@@ -20,6 +20,8 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
+from cca_emulator import Emulator as Cca
+from ccd_emulator import emulated, event
 from cco_emulator import Emulator
 from commands import ccostdb, environment, run, run_python
 from transcripts import CALLS, line, rows, settings_for, text_of, write
@@ -288,6 +290,23 @@ def test_all_four_sources_are_recorded_by_one_process_and_a_named_one_that_is_aw
         end(process)
 
 
+def test_told_to_end_with_every_source_connected_it_is_gone_within_two_seconds(home: Path, settings: Settings) -> None:
+    write(home / ".claude" / "projects" / "w" / "s.jsonl", line())
+    with Emulator() as cco, emulated() as ccd, Cca() as cca:
+        cco.call()
+        port = free_port()
+        words = ("--cco-url", cco.url, "--ccd-url", ccd.url, "--cca-url", cca.url, "--health-port", str(port))
+        process = start(settings, *words)
+        wait_until(lambda: one(settings, "select count(*) from run where state in ('connected', 'reading')") == 4)
+        wait_until(lambda: one(settings, "select count(*) from call") == 2)
+        ccd.tell(event(1))
+        wait_until(lambda: one(settings, "select count(*) from daemon_event"))
+        began_s = time.monotonic()
+        end(process)
+        assert time.monotonic() - began_s < 2
+    assert one(settings, "select count(*) from run where outcome = 'stopped'") == 4
+
+
 def test_events_are_read_from_a_file_and_from_stdin(home: Path, settings: Settings) -> None:
     event = {"event_id": "e1", "family": "daemon_lifecycle", "kind": "daemon_started", "profile": "p",
              "timestamp": "2026-07-01T12:00:00Z", "runtime": {}, "payload": {}}  # fmt: skip
@@ -308,6 +327,7 @@ HEAVY = (
     "httpx",
     "pandas",
     "sqlite_utils",
+    "ccostdb.budgets",
     "ccostdb.daemon.process",
     "ccostdb.health.endpoint",
 )

@@ -13,7 +13,9 @@ import pytest
 from commands import DAY_NS, JULY_1, add_cco, ccostdb, on_terminal, opened, run_python
 from ledger_rows import add_calls, add_name, add_source
 
+from ccostdb.jobs.backup import back_up, backup_folder
 from ccostdb.schema import writing_lock
+from ccostdb.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -240,13 +242,25 @@ def test_the_age_of_the_last_backup_is_noted_where_backups_are_on(
     assert "backup" not in [each["name"] for each in findings()]  # no process keeps running here: none is due
     with opened(ledger) as con:
         add_job(con, "rollups", "ok")
-        assert named(findings(), "backup")["value"] == "there is none yet"
-        add_job(con, "backup", "ok", ago_s=3 * 86_400)
-        assert named(findings(), "backup")["value"] == "the last is 3 days old"
-        add_job(con, "backup", "ok")
-        assert named(findings(), "backup")["state"] == "ok"
+    assert named(findings(), "backup")["value"] == "there is none yet"
+    settings = Settings(ledger)
+    back_up(settings, backup_folder(settings), time.time_ns() - 3 * DAY_NS)
+    assert named(findings(), "backup")["value"] == "the last is 3 days old"
+    back_up(settings, backup_folder(settings), time.time_ns())
+    assert named(findings(), "backup")["state"] == "ok"
     monkeypatch.setenv("CCOSTDB_BACKUP_AT", "never")
     assert "backup" not in [each["name"] for each in findings()]
+
+
+def test_the_command_that_makes_a_backup_is_the_mend_and_a_copy_of_another_ledger_is_none(ledger: Path) -> None:
+    back_up(Settings(ledger), backup_folder(Settings(ledger)), time.time_ns())
+    with opened(ledger) as con:
+        add_job(con, "rollups", "ok")
+        con.execute("update ledger set made_at_s = made_at_s + 1")
+    late = named(findings(), "backup")
+    assert (late["state"], late["detail"]) == ("note", "Make one: ccostdb backup")
+    assert ccostdb("backup").exit_code == 0
+    assert named(findings(), "backup")["state"] == "ok"
 
 
 def test_a_clock_that_was_set_back_is_a_problem_and_a_call_of_tomorrow_a_note(ledger: Path) -> None:

@@ -417,9 +417,14 @@ def test_a_port_that_cannot_be_had_is_one_sentence_with_a_hint(settings: Setting
 
 
 def test_it_answers_while_an_import_runs_in_the_same_process(tmp_path: Path) -> None:
-    """A process of its own imports, asks itself all the while, and says how long the longest answer took."""
+    """Of 20 answers 19 come in time: on a machine that is busy with something else, at the second attempt."""
+    assert any(slowest_of_95_percent_s(tmp_path / name) < 0.1 for name in ("first", "second"))
+
+
+def slowest_of_95_percent_s(folder: Path) -> float:
+    """A process of its own imports and asks itself all the while."""
     lines = [line(f"msg_01{number:022d}", 100, at="2026-07-01T10:00:00.000Z") for number in range(20_000)]
-    write(tmp_path / "projects" / "web" / "session-1.jsonl", *lines)
+    write(folder / "projects" / "web" / "session-1.jsonl", *lines)
     code = """
 import sys, time
 from http.client import HTTPConnection
@@ -443,23 +448,23 @@ def ask():
         time.sleep(0.005)
 asking = Thread(target=ask)
 asking.start()
-(outcome,) = ingest.run(settings, ["claude-code"], once=True)
+(outcome,) = ingest.run(settings, ingest.Asked("claude-code", once=True))
 done.set()
 asking.join()
 endpoint.stop()
-print(outcome.calls, len(took), max(took))
+print(outcome.calls, len(took), sorted(took)[len(took) * 95 // 100], max(took))
 """
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code, str(tmp_path)],
-        env=environment({"PATH": os.environ["PATH"], "HOME": str(tmp_path)}),
+        [sys.executable, "-W", "error", "-c", code, str(folder)],
+        env=environment({"PATH": os.environ["PATH"], "HOME": str(folder)}),
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    calls, answers, longest_s = done.stdout.split()
+    calls, answers, usual_s, longest_s = done.stdout.split()
     assert int(calls) == 20_000
     assert int(answers) >= 5
     assert float(longest_s) < 5.0  # 0.1 on a machine that does nothing else
-    print(done.stdout)
+    return float(usual_s)

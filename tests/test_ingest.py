@@ -225,3 +225,16 @@ def test_a_server_that_never_ends_its_head_is_not_waited_for(home, db, monkeypat
         monkeypatch.setenv("CCOSTDB_STREAM_DEAD_AFTER_S", "0.3")
         failed = ccostdb("ingest", "cco", "--once", "--cco-url", url)
         assert (failed.exit_code, "silent for 0.3 s" in failed.stderr) == (1, True)
+
+
+def test_where_files_cannot_be_followed_streams_are_recorded_and_a_named_file_is_refused(
+    db: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(home / ".claude" / "projects" / "w" / "s.jsonl", line())
+    (home / "events.ndjson").touch()
+    monkeypatch.setattr("ccostdb.ingest.CAN_FOLLOW", False)  # as on Windows
+    found = ccostdb("ingest", "--once")
+    assert (found.exit_code, "claude-code: not found" in found.stdout, count(db)) == (0, True, 0)
+    for words in (["claude-code"], ["ccd", "-"], ["ccd", str(home / "events.ndjson")]):
+        refused = ccostdb("ingest", *words, "--once")
+        assert (refused.exit_code, "On Windows neither transcripts" in refused.stderr) == (1, True)

@@ -20,7 +20,7 @@ from commands import ccostdb, environment, objects
 from ledger_rows import add_calls, add_source
 from transcripts import settings_for
 
-from ccostdb.jobs.schedule import Schedule
+from ccostdb.jobs.schedule import Job, Schedule
 from ccostdb.jobs.upkeep import LARGE_WAL_BYTES, checkpoint
 from ccostdb.settings import Settings
 from ccostdb.store import Store, open_store
@@ -80,7 +80,7 @@ def add_call(settings: Settings) -> None:
 
 
 def test_a_machine_that_slept_for_days_runs_each_job_once(settings: Settings) -> None:
-    ran_before(settings, "prune", "optimize", days=0)
+    query(settings, "update ledger set made_at_s = ?", int(time.time()))
     add_call(settings)
 
     async def sleep(schedule: Schedule, store: Store) -> None:
@@ -90,7 +90,7 @@ def test_a_machine_that_slept_for_days_runs_each_job_once(settings: Settings) ->
         await asyncio.sleep(0.3)  # for a second run of any
 
     runs = scheduled(settings, sleep)
-    assert sorted(job for job, *_ in runs) == ["optimize", "optimize", "prune", "prune", "rollups"]
+    assert sorted(job for job, *_ in runs) == ["optimize", "prune", "rollups"]
     assert {outcome for _, outcome, _ in runs} == {"ok"}
 
 
@@ -103,6 +103,17 @@ def test_what_was_missed_while_no_process_ran_runs_at_the_start_and_what_was_not
 
     runs = scheduled(settings, wait)
     assert [job for job, *_ in runs] == ["prune", "optimize", "prune"]
+
+
+def test_a_night_that_has_an_hour_twice_runs_its_job_once(settings: Settings) -> None:
+    ran_before(settings, "prune", "optimize", days=1 / 24)
+
+    async def night(schedule: Schedule, store: Store) -> None:
+        for job in schedule.scheduler.get_jobs():
+            job.modify(next_run_time=datetime.now(UTC))
+        await asyncio.sleep(0.5)  # for a second run
+
+    assert sorted(job for job, *_ in scheduled(settings, night)) == ["optimize", "prune"]
 
 
 def test_a_new_ledger_waits_for_its_first_night(settings: Settings) -> None:
@@ -176,6 +187,32 @@ def test_a_job_that_runs_when_the_process_ends_is_cut_off_and_noted(settings: Se
     runs = scheduled(settings, end, is_started=False)
     assert runs == [("backup", "failed", "The backup was ended before it was whole.")]
     assert list((settings.db.parent / "backups").iterdir()) == []
+
+
+def test_a_job_that_hangs_when_the_process_ends_is_cut_off_and_the_next_process_notes_it(settings: Settings) -> None:
+    ran_before(settings, "optimize", "prune", days=0)
+    cut = []
+
+    async def hang() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cut.append("backup")
+            raise
+
+    async def begin(schedule: Schedule, store: Store) -> None:
+        schedule.scheduler.add_job(schedule.run, args=[Job("backup", hang, False)])
+        await until(store, "select 1 from job_run where job = 'backup'")
+
+    began_s = time.monotonic()
+    assert ("backup", None, None) in scheduled(settings, begin)
+    assert time.monotonic() - began_s < WAIT_S
+    assert cut == ["backup"]
+
+    async def nothing(schedule: Schedule, store: Store) -> None:
+        assert schedule.scheduler.running
+
+    assert ("backup", "killed", "the process ended before it did") in scheduled(settings, nothing)
 
 
 KILLED_IN_A_JOB = """

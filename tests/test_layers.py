@@ -10,21 +10,21 @@ PACKAGE = Path(__file__).parent.parent / "ccostdb"
 
 # A module imports only from modules above it.
 ORDER = """
-    errors memory setting_values settings model clock resources
+    errors words memory stopping json_object setting_values settings model clock resources
     frames windows.state windows.alignment windows.orientation windows.boots windows
     prices prices.names prices.plan prices.book prices.entries prices.base prices.sync budgets.entries
     ledger
-    sources.sse sources.cco sources.cco_stream sources.json_bounds sources.polling sources.samples sources.cca
-    sources.ccd
+    sources.http_client sources.sse sources.cco sources.cco_stream sources.json_bounds sources.polling sources.samples
+    sources.cca sources.ccd sources.finding sources.open_files
     sources.transcript_lines sources.claude_code sources.line_reader sources.transcript_files sources.ndjson
-    views schema upgrade rollups store_rows write_retry store
+    views schema upgrade rollups store_rows store_names write_retry store
     daemon daemon.record daemon.background daemon.service
     budgets.standing budgets
     logs health health.vitals health.metrics health.endpoint
     ingest.outcome ingest.ccd_rows ingest.ccd_lines ingest.ccd
-    ingest.claude_code ingest.cca ingest.cco_overrides ingest.cco ingest
-    reprice reports reports.prices reports.budgets health.doctor export
-    jobs jobs.prune jobs.backup jobs.upkeep jobs.schedule daemon.process
+    ingest.claude_code ingest.last_samples ingest.cca ingest.cco_overrides ingest.cco ingest
+    reprice reports reports.prices reports.budgets export
+    jobs jobs.prune jobs.backup health.doctor jobs.upkeep jobs.schedule daemon.process
     demo.traffic demo.server demo.transcripts demo
     cli.printable cli.tables cli.terminal cli.options cli.failure cli.progress
     cli.report cli.ledger cli.doctor cli.export cli.prices cli.budget cli.ingest cli.jobs cli.demo
@@ -35,12 +35,12 @@ LAYERS = ORDER.split()
 
 # Which outside packages may be imported where.
 OUTSIDE = {
-    "aiosqlite": {"store", "write_retry", "rollups", "reprice", "budgets", "health.vitals"},
+    "aiosqlite": {"store", "store_names", "write_retry", "rollups", "reprice", "budgets", "health.vitals"},
     "apscheduler": {"jobs.schedule"},
     "click": {"cli"},
     "filelock": {"schema"},
     "genai_prices": {"prices.base"},
-    "httpx": {"sources.sse", "sources.cco", "sources.cco_stream", "sources.polling"},
+    "httpx": {"sources.http_client", "sources.sse", "sources.polling"},
     "msgspec": {"model", "sources.transcript_lines", "health.vitals"},
     "pandas": {"analysis"},
     "platformdirs": {"settings", "sources.cco_stream", "daemon.record"},

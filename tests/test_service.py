@@ -15,7 +15,7 @@ import pytest
 from commands import ccostdb
 
 from ccostdb.daemon.record import log_file, recorded
-from ccostdb.daemon.service import describe, left_behind, render_plist, render_task, render_unit
+from ccostdb.daemon.service import describe, is_active, left_behind, render_plist, render_task, render_unit
 from ccostdb.errors import CcostError
 from ccostdb.schema import writing_lock
 from ccostdb.settings import Settings, load_settings
@@ -243,6 +243,30 @@ def test_a_folder_that_cannot_be_made_is_said_in_a_sentence(home: Path, notes: P
     (home / ".config" / "systemd").write_text("")
     result = ccostdb("service", "install")
     assert (result.exit_code, result.stderr[:18]) == (1, "Error: The folder ")
+
+
+@pytest.mark.parametrize(
+    ("platform", "program", "runs", "waits"),
+    [
+        (
+            "darwin",
+            "launchctl",
+            "gui/501/ccostdb = {\n\tstate = running\n}",
+            "gui/501/ccostdb = {\n\tstate = waiting\n}",
+        ),
+        ("win32", "powershell", "Running\r", "Ready\r"),
+    ],
+)
+def test_a_service_that_its_manager_knows_is_active_only_while_it_runs(
+    home: Path, notes: Path, platform: str, program: str, runs: str, waits: str
+) -> None:
+    described = describe(Settings(db=home / "new.db"), platform=platform)
+    (home / "bin" / program).write_text('#!/bin/sh\ncat "$NOTES"\n')
+    (home / "bin" / program).chmod(0o755)
+    notes.write_text(f"{runs}\n")
+    assert is_active(described) is None
+    notes.write_text(f"{waits}\n")
+    assert (is_active(described) or "").endswith(" knows it, but it does not run.")
 
 
 def test_an_agent_that_changed_is_taken_back_before_it_is_given_again(home: Path, notes: Path) -> None:

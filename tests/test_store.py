@@ -4,6 +4,7 @@ import asyncio
 import gc
 import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 
 import pytest
 from transcripts import rows, settings_for
@@ -195,6 +196,30 @@ def test_what_a_new_ledger_was_just_given_is_found_again(tmp_path):
         assert (await store.stored_calls(["a", "b"])).keys() == {"a"}
 
     with_store(settings, again)
+
+
+@pytest.mark.parametrize("is_refresh", [False, True])
+def test_a_write_that_is_cancelled_while_it_waits_for_its_turn_leaves_no_transaction_behind(tmp_path, is_refresh):
+    settings = settings_for(tmp_path)
+
+    async def body(store: Store, source_id: int, run_id: int) -> None:
+        await store.append(Batch(source_id, run_id, NOON_NS, calls=[call("a")]))
+        with closing(sqlite3.connect(settings.db, isolation_level=None)) as other:
+            other.execute("begin immediate")
+            batch = Batch(source_id, run_id, NOON_NS, calls=[call("lost")])
+            writing = asyncio.create_task(store.refresh() if is_refresh else store.append(batch))  # type: ignore[arg-type]
+            await asyncio.sleep(0.2)
+            writing.cancel()
+            asyncio.get_running_loop().call_later(0.2, other.execute, "rollback")
+            with pytest.raises(asyncio.CancelledError):
+                await writing
+        assert not store.db.in_transaction
+        await store.start_run(source_id, NOON_NS, "reading")
+        await store.append(Batch(source_id, run_id, NOON_NS, calls=[call("b")]))
+
+    with_store(settings, body)
+    assert [row["call_id"] for row in rows(settings)] == ["a", "b"]
+    assert rows(settings, "select count(*) as n from run") == [{"n": 2}]
 
 
 def test_after_an_import_the_disk_is_waited_for_again_whatever_happened(tmp_path):

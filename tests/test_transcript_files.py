@@ -1,5 +1,6 @@
 """Transcript files as they really behave: they grow, tear, shrink, move, are replaced, deleted, copied and misnamed."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -10,9 +11,11 @@ from pathlib import Path
 import pytest
 from transcripts import import_once, line, rows, settings_for, text_of, write
 
+from ccostdb.ingest.claude_code import ingest_claude_code
 from ccostdb.sources import line_reader, transcript_files
 from ccostdb.sources.line_reader import LineReader
 from ccostdb.sources.transcript_files import find_files
+from ccostdb.store import open_store
 
 A, B, C = (f"msg_01{letter * 24}" for letter in "ABC")
 
@@ -55,6 +58,25 @@ def test_a_growing_file_is_read_from_where_it_was(tmp_path, home):
         file.write(text_of(line(A, 50), line(B)))
     assert import_once(settings).frames == 2
     assert outputs(settings) == {A: 50, B: 10}
+
+
+def test_the_disk_is_not_waited_for_only_where_much_is_new(tmp_path, home, monkeypatch):
+    path = write(home / "a.jsonl", *(line(f"msg_01{number:024d}") for number in range(30)))
+    settings = settings_for(tmp_path)
+    monkeypatch.setattr("ccostdb.ingest.claude_code.BYTES_A_PART", path.stat().st_size // 2)
+
+    async def normal_pragmas() -> int:
+        said: list[str] = []
+        async with open_store(settings) as store:
+            await store.db.set_trace_callback(said.append)
+            await ingest_claude_code(store, settings, once=True, stop=asyncio.Event())
+        return said.count("pragma synchronous = normal")
+
+    assert asyncio.run(normal_pragmas()) == 1
+    with path.open("a") as file:
+        file.write(text_of(line(A)))
+    assert asyncio.run(normal_pragmas()) == 0
+    assert len(outputs(settings)) == 31
 
 
 def test_a_half_written_last_line_waits_for_its_other_half(tmp_path, home):

@@ -93,6 +93,11 @@ def test_money_is_a_number_with_all_its_digits(nusd: int, shown: str) -> None:
     assert f'"total_cost":{shown},'.encode() in body
 
 
+def test_a_cost_that_no_call_has_is_unknown_and_not_nothing() -> None:
+    unpriced = Vitals(is_read=True, ledger=LedgerVitals(usage=[{"cost_nusd": None}, {"cost_nusd": None}]))
+    assert json.loads(health_json(unpriced))["total_cost"] is None
+
+
 def test_the_fields_of_the_guide_are_there_before_anything_is_known() -> None:
     assert json.loads(health_json(Vitals())) | {"version": None} == {
         "status": "starting",

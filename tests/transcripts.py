@@ -94,7 +94,7 @@ def settings_for(folder: Path, *paths: Path, **more: Any) -> Settings:
 
 def import_once(settings: Settings) -> Outcome:
     """What `ccostdb ingest claude-code --once` does."""
-    (outcome,) = ingest.run(settings, ["claude-code"], once=True)
+    (outcome,) = ingest.run(settings, ingest.Asked("claude-code", once=True))
     return outcome
 
 

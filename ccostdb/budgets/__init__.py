@@ -21,10 +21,10 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
 from ccostdb.budgets.entries import Budget, Row, read_budgets, span_at, threshold_nusd
-from ccostdb.budgets.standing import LIMITS, PERIODS, Standing, spent_question, standings, usd_text
-from ccostdb.errors import repeated
+from ccostdb.budgets.standing import LIMITS, Standing, spans_at, spent_question, standings, usd_text
 from ccostdb.settings import TOLD, Settings
 from ccostdb.store import Store
+from ccostdb.words import repeated
 
 if TYPE_CHECKING:
     import aiosqlite
@@ -53,16 +53,20 @@ async def used(db: aiosqlite.Connection, now_ns: int) -> list[Standing]:
     limits = list(await db.execute_fetchall(LIMITS))
     if not limits:
         return []
-    spans = {period: span_at(period, now_ns, ZoneInfo(home_tz)) for period in PERIODS}
-    spent = await db.execute_fetchall(*spent_question(spans, limits))
-    return standings(spans, limits, spent)
+    spans = spans_at(now_ns, home_tz)
+    return standings(spans, limits, await db.execute_fetchall(*spent_question(spans, limits)))
 
 
 async def sync(store: Store, settings: Settings, now_ns: int) -> None:
     """Makes table `budget` what the settings say. Raises BadSettings."""
     budgets = read_budgets(settings)
-    async with store.transaction() as db:
-        await _sync(db, budgets, now_ns, store.home_tz)
+
+    async def write() -> None:
+        async with store.transaction() as db:
+            await _sync(db, budgets, now_ns, store.home_tz)
+
+    if await _stored(store.db) != _wanted(budgets):
+        await store.patience.insist(write)
 
 
 async def check(store: Store, settings: Settings, now_ns: int) -> str | None:
@@ -79,8 +83,7 @@ async def check(store: Store, settings: Settings, now_ns: int) -> str | None:
 
 
 async def _sync(db: aiosqlite.Connection, budgets: Sequence[Budget], now_ns: int, zone: ZoneInfo) -> None:
-    wanted = [row for budget in budgets for row in budget.rows()]
-    stored: list[Row] = [tuple(row) for row in await db.execute_fetchall(_STORED)]
+    wanted, stored = _wanted(budgets), await _stored(db)
     if stored == wanted:
         return
     before = {row[:2]: row for row in stored}
@@ -90,6 +93,14 @@ async def _sync(db: aiosqlite.Connection, budgets: Sequence[Budget], now_ns: int
     await db.execute("delete from budget")
     names = "name, period, limit_nusd, models, projects, agents, sources"
     await db.executemany(f"insert into budget ({names}) values (?, ?, ?, ?, ?, ?, ?)", wanted)
+
+
+def _wanted(budgets: Sequence[Budget]) -> list[Row]:
+    return [row for budget in budgets for row in budget.rows()]
+
+
+async def _stored(db: aiosqlite.Connection) -> list[Row]:
+    return [tuple(row) for row in await db.execute_fetchall(_STORED)]
 
 
 async def _forget_alerts(db: aiosqlite.Connection, old: Row, new: Row, label: str) -> None:

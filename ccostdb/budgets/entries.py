@@ -25,16 +25,19 @@ from fractions import Fraction
 from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ccostdb.errors import BadSettings, nearest, repeated
+from ccostdb.clock import SECOND_NS, midnight_ns
+from ccostdb.errors import BadSettings
 from ccostdb.settings import Settings
+from ccostdb.words import nearest, repeated
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-_PERIODS = {"daily": "day", "weekly": "week", "monthly": "month"}  # a key of an entry: its word in the ledger
+_LIMITS = {"daily": "day", "weekly": "week", "monthly": "month"}  # a key of an entry: its period's word in the ledger
+PERIODS = tuple(_LIMITS.values())
 FILTERS = ("model", "project", "agent", "source")
 ALERT_AT = (0.5, 0.8, 1.0)
-_KEYS = ("name", *_PERIODS, *FILTERS, "alert_at", "command")
+_KEYS = ("name", *_LIMITS, *FILTERS, "alert_at", "command")
 _NUSD = 1_000_000_000
 _MOST_USD = 1_000_000_000
 _MOST_SHARE = 10  # above it, someone wrote per cent
@@ -72,7 +75,7 @@ class Span(NamedTuple):
 
 def span_at(period: str, now_ns: int, zone: ZoneInfo) -> Span:
     """The day, week or month of a zone that is now. One with a clock change is as long as it really is."""
-    today = datetime.fromtimestamp(now_ns // _NUSD, zone).date()
+    today = datetime.fromtimestamp(now_ns // SECOND_NS, zone).date()
     if period == "day":
         first, after, label = today, today + timedelta(days=1), str(today)
     elif period == "week":
@@ -82,11 +85,7 @@ def span_at(period: str, now_ns: int, zone: ZoneInfo) -> Span:
     else:
         first = today.replace(day=1)
         after, label = (first + timedelta(days=31)).replace(day=1), f"{today:%Y-%m}"
-    return Span(label, first, _midnight_ns(first, zone), _midnight_ns(after, zone))
-
-
-def _midnight_ns(day: date, zone: ZoneInfo) -> int:
-    return int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()) * _NUSD
+    return Span(label, first, midnight_ns(first, zone), midnight_ns(after, zone))
 
 
 def threshold_nusd(limit_nusd: int, share: float) -> int:
@@ -115,7 +114,7 @@ def read_budgets(settings: Settings) -> tuple[Budget, ...]:
 def _budget(entry: Mapping[str, Any]) -> Budget:
     if "name" not in entry:
         raise ValueError("it should have a name")
-    limits = {period: _nusd(key, entry[key]) for key, period in _PERIODS.items() if key in entry}
+    limits = {period: _nusd(key, entry[key]) for key, period in _LIMITS.items() if key in entry}
     if not limits:
         raise ValueError("it should have a limit: daily, weekly or monthly")
     return Budget(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from ccostdb.budgets.entries import Span, threshold_nusd
+from ccostdb.budgets.entries import PERIODS, Span, span_at, threshold_nusd
+from ccostdb.clock import SECOND_NS
 from ccostdb.views import budgets_sql
 
-PERIODS = ("day", "week", "month")
-PACE_AFTER_NS = 300 * 1_000_000_000  # earlier in a period, one call would make the pace
+PACE_AFTER_NS = 300 * SECOND_NS  # earlier in a period, one call would make the pace
 LIMITS = "select name, period, limit_nusd from budget order by budget_id"
 
 
@@ -50,6 +51,11 @@ class Standing:
         return reached_ns if reached_ns < self.span.to_ns else None
 
 
+def spans_at(now_ns: int, home_tz: str) -> dict[str, Span]:
+    """The day, week and month that are now in the ledger's zone."""
+    return {period: span_at(period, now_ns, ZoneInfo(home_tz)) for period in PERIODS}
+
+
 def spent_question(spans: Mapping[str, Span], limits: Sequence[Any]) -> tuple[str, dict[str, str]]:
     """The select, and its parameters, of the rows of view `budgets` for these spans; `limits` are rows of LIMITS."""
     since_day = min(spans[period].first_day for _, period, _ in limits)
@@ -68,7 +74,7 @@ def standings(spans: Mapping[str, Span], limits: Iterable[Any], spent: Iterable[
     ]
 
 
-def usd_text(nusd: int) -> str:
-    """Dollars, exactly, with two decimals or more: 10.50."""
-    dollars, rest = divmod(nusd, 1_000_000_000)
-    return f"{dollars}.{f'{rest:09d}'.rstrip('0'):0<2}"
+def usd_text(nusd: int, decimals: int = 2) -> str:
+    """Dollars, exactly, with two decimals or more: 10.50, -0.000000005."""
+    dollars, rest = divmod(abs(nusd), 1_000_000_000)
+    return f"{'-' * (nusd < 0)}{dollars}.{f'{rest:09d}'.rstrip('0').ljust(decimals, '0')}"

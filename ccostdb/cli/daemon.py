@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ccostdb.cli.options import FLAGS, Command, current_settings, db_option, setting_option
+from ccostdb.cli.options import (
+    FLAGS,
+    Command,
+    cca_url_option,
+    ccd_url_option,
+    cco_url_option,
+    current_settings,
+    db_option,
+    health_host_option,
+    health_port_option,
+    log_level_option,
+)
 from ccostdb.cli.printable import printable
 
 if TYPE_CHECKING:
@@ -29,13 +40,8 @@ PASSED_ON = {
 def start_options(command: Command) -> Command:
     """The settings that `start` takes as flags."""
     for option in (
-        db_option,
-        setting_option("--log-level", "log_level", metavar="LEVEL", help="debug, info, warning or error."),
-        setting_option("--health-host", "health_host", metavar="HOST", help="The address that /health is bound to."),
-        setting_option("--health-port", "health_port", metavar="PORT", help="Where /health answers; 0: nowhere."),
-        setting_option("--cca-url", "cca_url", metavar="URL", help="Where CCA answers."),
-        setting_option("--ccd-url", "ccd_url", metavar="URL", help="Where CCD's event stream is."),
-        setting_option("--cco-url", "cco_url", metavar="URL", help="Where CCO answers."),
+        *(db_option, log_level_option, health_host_option, health_port_option),
+        *(cca_url_option, ccd_url_option, cco_url_option),
     ):
         command = option(command)
     return command

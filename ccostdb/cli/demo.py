@@ -58,7 +58,7 @@ def program_words() -> str:
 
 def sentences(done: Demo) -> Iterator[str]:
     """What was recorded from where, and whether that is all."""
-    from ccostdb.reports import count_of
+    from ccostdb.words import count_of
 
     files, stream = done.transcripts, done.stream
     yield (

@@ -27,18 +27,6 @@ _BY_ERRNO = {
     errno.ENOTDIR,
     errno.ENAMETOOLONG,
 }
-# SQLite's primary result codes that a person can mend (https://sqlite.org/rescode.html)
-_SQLITE = {
-    3: ("SQLite may not open the ledger", "Check who owns the file and its folder."),
-    5: ("Another process holds the ledger", "Try again, or end that process."),
-    6: ("Another process holds the ledger", "Try again, or end that process."),
-    8: ("The ledger cannot be written", "Check who owns the file and its folder."),
-    10: ("The ledger cannot be read", "Check that the path is a file, and its disk sound."),
-    11: ("The ledger is damaged", "Restore a backup, or look closer with ccostdb doctor."),
-    13: ("The disk is full", "Make room and run the same command again: nothing was lost."),
-    14: ("The ledger cannot be opened", "Check the path and who owns its folder."),
-    26: ("The file is not a SQLite database", "Name another with --db."),
-}
 
 
 class Failure(click.ClickException):
@@ -80,13 +68,30 @@ def guarded(ctx: click.Context) -> Iterator[None]:
         where = f"{error.filename}: " if error.filename else ""
         raise Failure(f"{where}{error.strerror}.", None) from error
     except Exception as error:
-        # asked by attribute: importing sqlite3 here would cost every command its start
         code = getattr(error, "sqlite_errorcode", None)
-        known = _SQLITE.get(code & 0xFF) if isinstance(code, int) else None
+        known = _of_sqlite(code & 0xFF) if isinstance(code, int) else None
         if known is None:
             raise
         path = f": {ctx.meta[LEDGER]}" if LEDGER in ctx.meta else ""
         raise Failure(f"{known[0]} ({error}){path}.", known[1]) from error
+
+
+def _of_sqlite(code: int) -> tuple[str, str] | None:
+    """What a person can mend, and how, by SQLite's primary result code (https://sqlite.org/rescode.html)."""
+    import sqlite3  # here, where it has failed, it is loaded; above, it would cost every command its start
+
+    is_held = ("Another process holds the ledger", "Try again, or end that process.")
+    return {
+        sqlite3.SQLITE_PERM: ("SQLite may not open the ledger", "Check who owns the file and its folder."),
+        sqlite3.SQLITE_BUSY: is_held,
+        sqlite3.SQLITE_LOCKED: is_held,
+        sqlite3.SQLITE_READONLY: ("The ledger cannot be written", "Check who owns the file and its folder."),
+        sqlite3.SQLITE_IOERR: ("The ledger cannot be read", "Check that the path is a file, and its disk sound."),
+        sqlite3.SQLITE_CORRUPT: ("The ledger is damaged", "Restore a backup, or look closer with ccostdb doctor."),
+        sqlite3.SQLITE_FULL: ("The disk is full", "Make room and run the same command again: nothing was lost."),
+        sqlite3.SQLITE_CANTOPEN: ("The ledger cannot be opened", "Check the path and who owns its folder."),
+        sqlite3.SQLITE_NOTADB: ("The file is not a SQLite database", "Name another with --db."),
+    }.get(code)
 
 
 def _with_holder(error: StoreBusy, db: Path | None) -> tuple[str, str | None]:

@@ -10,9 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ccostdb.cli.options import FLAGS, Command, current_settings, db_option, setting_option
+from ccostdb.cli.options import (
+    FLAGS,
+    Command,
+    cca_url_option,
+    ccd_url_option,
+    cco_url_option,
+    current_settings,
+    db_option,
+    health_host_option,
+    health_port_option,
+    log_level_option,
+)
 from ccostdb.cli.printable import printable
-from ccostdb.errors import BadArgument, CcostError, nearest
+from ccostdb.errors import BadArgument, CcostError
+from ccostdb.words import count_of, nearest
 
 if TYPE_CHECKING:
     from ccostdb.ingest import Asked, Outcome
@@ -52,9 +64,9 @@ def ingest_options(command: Command) -> Command:
     flag: Callable[..., Any] = partial(click.option, is_flag=True, expose_value=False)
     for option in (
         db_option,
-        setting_option("--log-level", "log_level", metavar="LEVEL", help="debug, info, warning or error."),
-        setting_option("--health-host", "health_host", metavar="HOST", help="The address that /health is bound to."),
-        setting_option("--health-port", "health_port", metavar="PORT", help="Where /health answers; 0: nowhere."),
+        log_level_option,
+        health_host_option,
+        health_port_option,
         flag("--foreground", help="Stay in the foreground, as ingest always does."),
         click.option(
             "--log-file",
@@ -67,11 +79,6 @@ def ingest_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
-
-
-cco_url_option = setting_option("--cco-url", "cco_url", metavar="URL", help="Where CCO answers.")
-ccd_url_option = setting_option("--ccd-url", "ccd_url", metavar="URL", help="Where CCD's event stream is.")
-cca_url_option = setting_option("--cca-url", "cca_url", metavar="URL", help="Where CCA answers.")
 
 
 @click.group(cls=SourceGroup, invoke_without_command=True)
@@ -142,7 +149,7 @@ def _record(ctx: click.Context, source: str | None = None, path: str | None = No
     settings = current_settings()
     log_to(ctx.meta.get(LOG_FILE) or sys.stderr, settings.log_level, secrets_of(settings))
     with progress() as on_progress:
-        asked = Asked([source] if source else None, path, ONCE in ctx.meta, on_progress)
+        asked = Asked(source, path, ONCE in ctx.meta, on_progress)
         outcomes = _run(settings, asked)
     for outcome in outcomes:
         click.echo(_sentence(outcome))
@@ -158,13 +165,13 @@ def _run(settings: Settings, asked: Asked) -> list[Outcome]:
     from ccostdb import ingest as passes
 
     if asked.once:
-        return passes.run(settings, asked.sources, path=asked.path, on_progress=asked.on_progress)
+        return passes.run(settings, asked)
     from ccostdb.daemon import process as daemon
     from ccostdb.logs import hidden, secrets_of
 
     click.echo(printable(hidden(_intent(settings, asked), secrets_of(settings))), err=True)
     is_asked = "health_port" in settings.origins
-    is_on = not asked.sources or settings.origins.get("health_port") == "command line"
+    is_on = asked.source is None or settings.origins.get("health_port") == "command line"
     return daemon.run(settings, asked, health_port=settings.health_port if is_on else 0, is_port_asked=is_asked)
 
 
@@ -172,8 +179,9 @@ def _intent(settings: Settings, asked: Asked) -> str:
     """What is followed, or looked for, until it is stopped."""
     from ccostdb.ingest import SOURCES
 
-    places = [f"{name} at {asked.path or SOURCES[name].place(settings)}" for name in asked.sources or SOURCES]
-    if asked.sources:
+    names = [asked.source] if asked.source else list(SOURCES)
+    places = [f"{name} at {asked.path or SOURCES[name].place(settings)}" for name in names]
+    if asked.source:
         return f"Following {places[0]}. Ctrl-C stops it."
     return f"Following what there is, and looking for the rest: {'; '.join(places)}. Ctrl-C stops it."
 
@@ -182,10 +190,14 @@ def _sentence(outcome: Outcome) -> str:
     """One line on how a source went: `claude-code: ok, 899 new calls in 12 files, 2 rejected, 0.3 s`."""
     if outcome.outcome == "absent":
         return f"{outcome.source}: not found"
-    from ccostdb.reports import count_of
-
-    seen = count_of(outcome.files, "file") if outcome.files else count_of(outcome.events, "new event")
-    counts = [f"{count_of(outcome.calls, 'new call')} in {seen}"]
+    if outcome.source == "claude-code":
+        counts = [f"{count_of(outcome.calls, 'new call')} in {count_of(outcome.files, 'file')}"]
+    elif outcome.source == "cco":
+        counts = [f"{count_of(outcome.calls, 'new call')} in {count_of(outcome.events, 'new event')}"]
+    elif outcome.source == "ccd":
+        counts = [count_of(outcome.rows, "new event")]
+    else:
+        counts = [count_of(outcome.rows, "new answer")]
     counts += [f"{outcome.rejected:,} rejected"] if outcome.rejected else []
     counts += [count_of(outcome.gaps, "gap")] if outcome.gaps else []
     how = outcome.outcome.replace("_", " ")

@@ -60,7 +60,10 @@ def _prune(settings: Settings) -> dict[str, int]:
 
     from ccostdb.errors import StoreBusy
     from ccostdb.jobs.prune import prune as delete_old
+    from ccostdb.schema import refuse_absent
     from ccostdb.store import open_store
+
+    refuse_absent(settings)
 
     async def run() -> dict[str, int]:
         async with open_store(settings) as store:

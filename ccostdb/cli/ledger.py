@@ -48,9 +48,12 @@ def _verify() -> None:
 
 async def _refresh(*, is_rebuilt: bool) -> None:
     from ccostdb.rollups import rebuild
+    from ccostdb.schema import refuse_absent
     from ccostdb.store import open_store
 
-    async with open_store(current_settings()) as store:
+    settings = current_settings()
+    refuse_absent(settings)
+    async with open_store(settings) as store:
         if is_rebuilt:
             click.echo(f"{await rebuild(store.db):,} quarter hours recomputed.")
         else:

@@ -37,6 +37,16 @@ def setting_option(flag: str, name: str, **attributes: Any) -> Callable[[Command
 
 
 db_option = setting_option("--db", "db", metavar="PATH", help="The ledger's file.")
+log_level_option = setting_option("--log-level", "log_level", metavar="LEVEL", help="debug, info, warning or error.")
+health_host_option = setting_option(
+    "--health-host", "health_host", metavar="HOST", help="The address that /health is bound to."
+)
+health_port_option = setting_option(
+    "--health-port", "health_port", metavar="PORT", help="Where /health answers; 0: nowhere."
+)
+cco_url_option = setting_option("--cco-url", "cco_url", metavar="URL", help="Where CCO answers.")
+ccd_url_option = setting_option("--ccd-url", "ccd_url", metavar="URL", help="Where CCD's event stream is.")
+cca_url_option = setting_option("--cca-url", "cca_url", metavar="URL", help="Where CCA answers.")
 
 
 def current_settings() -> Settings:

@@ -48,9 +48,10 @@ def sync() -> None:
 
     Every command that writes or shows prices does so where they differ. Costs stay as they are until reprice.
     """
-    from ccostdb.schema import prepare, writing_lock
+    from ccostdb.schema import prepare, refuse_absent, writing_lock
 
     settings = current_settings()
+    refuse_absent(settings)
     with writing_lock(settings.db):
         prepare(settings)
     with open_ledger(settings) as con:
@@ -70,9 +71,12 @@ def reprice() -> None:
 
 async def _reprice() -> int:
     from ccostdb.reprice import reprice as compute
+    from ccostdb.schema import refuse_absent
     from ccostdb.store import open_store
 
-    async with open_store(current_settings()) as store:
+    settings = current_settings()
+    refuse_absent(settings)
+    async with open_store(settings) as store:
         return await compute(store)
 
 

@@ -13,7 +13,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from ccostdb.cli.printable import printable
-from ccostdb.reports import count_of
+from ccostdb.words import count_of
 
 if TYPE_CHECKING:
     from ccostdb.reports import Table

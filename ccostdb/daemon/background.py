@@ -149,8 +149,7 @@ def _why_it_ended(status: int, printed: Path, begins: int) -> CcostError:
 def _ask(url: str) -> str | None:
     """The status word of a health endpoint; '' where it answers something else; None where nobody answers."""
     parts = urlsplit(url)
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(parts.hostname or "", parts.hostname or "")
-    with closing(HTTPConnection(host, parts.port, timeout=ASK_S)) as con:
+    with closing(HTTPConnection(parts.hostname or "", parts.port, timeout=ASK_S)) as con:
         try:
             con.request("GET", parts.path, headers={"Host": f"127.0.0.1:{parts.port}"})  # as it allows in any case
             told = json.loads(con.getresponse().read(TAIL_BYTES * 8))

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -61,7 +62,7 @@ def _endpoint(settings: Settings, port: int, is_port_asked: bool) -> Iterator[En
         return
     from ccostdb.health.endpoint import Endpoint
 
-    endpoint = Endpoint(settings, settings.health_host, port)
+    endpoint = Endpoint(replace(settings, health_port=port))
     try:
         endpoint.start()
     except CcostError as error:

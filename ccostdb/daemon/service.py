@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import plistlib
+import re
 import shutil
 import subprocess
 import sys
@@ -33,7 +34,8 @@ Say = Callable[[str], None]
 class Service:
     """How a system's manager of services is told: the file that it reads, and the commands that make it do so.
 
-    `after` is the command that follows the removal of the file, () where there is none.
+    `after` is the command that follows the removal of the file, () where there is none. `active` asks how the service
+    is; it runs where that succeeds and a line of the answer fits `running`.
     """
 
     manager: str
@@ -43,6 +45,7 @@ class Service:
     disable: tuple[str, ...]
     after: tuple[str, ...]
     active: tuple[str, ...]
+    running: str
 
 
 def describe(settings: Settings, *, platform: str = sys.platform, environ: Mapping[str, str] = os.environ) -> Service:
@@ -76,6 +79,7 @@ def _systemd_unit(command: Sequence[str], environ: Mapping[str, str]) -> Service
         disable=(*systemctl, "disable", "--now", unit),
         after=(*systemctl, "daemon-reload"),
         active=(*systemctl, "is-active", unit),
+        running="",
     )
 
 
@@ -116,6 +120,7 @@ def _launchd_agent(command: Sequence[str], printed: Path) -> Service:
         disable=("launchctl", "bootout", f"{domain}/{NAME}"),
         after=(),
         active=("launchctl", "print", f"{domain}/{NAME}"),
+        running=r"^\s*state = running$",
     )
 
 
@@ -139,6 +144,7 @@ def render_plist(command: Sequence[str], printed: Path) -> bytes:
 def _windows_task(command: Sequence[str], log: Path) -> Service:
     path = log.with_name(f"{NAME}-task.xml")
     schtasks = ("schtasks",)
+    state = f"(Get-ScheduledTask -TaskName {NAME} -ErrorAction Stop).State"  # schtasks says it in the user's language
     return Service(
         "the task scheduler",
         path,
@@ -146,7 +152,8 @@ def _windows_task(command: Sequence[str], log: Path) -> Service:
         enable=((*schtasks, "/Create", "/F", "/TN", NAME, "/XML", str(path)), (*schtasks, "/Run", "/TN", NAME)),
         disable=(*schtasks, "/End", "/TN", NAME),
         after=(*schtasks, "/Delete", "/F", "/TN", NAME),
-        active=(*schtasks, "/Query", "/TN", NAME),
+        active=("powershell", "-NoProfile", "-NonInteractive", "-Command", state),
+        running=r"^Running\s*$",
     )
 
 
@@ -228,35 +235,47 @@ def _all_called(commands: Sequence[Sequence[str]], say: Say) -> bool:
 
 def _called(command: Sequence[str]) -> str | None:
     """Why a command failed; None: it did not."""
+    return _asked(command)[0]
+
+
+def _asked(command: Sequence[str]) -> tuple[str | None, str]:
+    """Why a command failed, None: it did not; and what it printed."""
     program = shutil.which(command[0])
     if program is None:
-        return f"there is no {command[0]} here."
+        return f"there is no {command[0]} here.", ""
     try:
         done = subprocess.run(
             [program, *command[1:]], stdin=subprocess.DEVNULL, capture_output=True, timeout=COMMAND_S, check=False
         )
     except subprocess.TimeoutExpired:
-        return f"{command[0]} did not answer within {COMMAND_S:.0f} s."
+        return f"{command[0]} did not answer within {COMMAND_S:.0f} s.", ""
     if done.returncode == 0:
-        return None
+        return None, done.stdout.decode(errors="replace")
     lines = (done.stderr or done.stdout).decode(errors="replace").split("\n")
-    return f"{command[0]} says: {next((line for line in lines if line.strip()), f'status {done.returncode}').strip()}"
+    first = next((line for line in lines if line.strip()), f"status {done.returncode}").strip()
+    return f"{command[0]} says: {first}", ""
 
 
 def uninstall(service: Service, say: Say) -> bool:
     """Stops the service and removes its file; False where there was none. The ledger stays."""
     if not service.path.exists():
         return False
-    for command in (service.disable, service.after):
-        if command is service.after:
-            service.path.unlink()
-            say(f"Removed {service.path}.")
-        if command:
-            problem = _called(command)
-            say(f"Called {subprocess.list2cmdline(command)}." if problem is None else f"Not stopped: {problem}")
+    _call(service.disable, say)
+    service.path.unlink()
+    say(f"Removed {service.path}.")
+    if service.after:
+        _call(service.after, say)
     return True
 
 
+def _call(command: Sequence[str], say: Say) -> None:
+    problem = _called(command)
+    say(f"Called {subprocess.list2cmdline(command)}." if problem is None else f"Not stopped: {problem}")
+
+
 def is_active(service: Service) -> str | None:
-    """None where the manager says that the service is active, else why not."""
-    return _called(service.active)
+    """None where the manager says that the service runs, else why it says that it does not."""
+    problem, said = _asked(service.active)
+    if problem is None and not re.search(service.running, said, re.MULTILINE):
+        return f"{service.manager} knows it, but it does not run."
+    return problem

@@ -19,7 +19,7 @@ from ccostdb.demo.traffic import Event, make_traffic
 from ccostdb.demo.transcripts import write_transcripts
 from ccostdb.errors import BadArgument
 from ccostdb.ingest.cco import ingest_cco
-from ccostdb.schema import inspect, prepare, writing_lock
+from ccostdb.schema import inspect, prepare, read_only_uri, writing_lock
 from ccostdb.settings import Settings
 from ccostdb.sources.transcript_files import find_files
 from ccostdb.store import Store, open_store
@@ -90,7 +90,7 @@ def _record_stream(settings: Settings, traffic: list[Event]) -> Stream:
 
 
 def _record_transcripts(settings: Settings, calls: int) -> Transcripts:
-    (outcome,) = ingest.run(settings, ["claude-code"], once=True)
+    (outcome,) = ingest.run(settings, ingest.Asked("claude-code", once=True))
     _heed_sigterm()
     if outcome.outcome == "stopped":
         raise KeyboardInterrupt
@@ -144,7 +144,7 @@ def _new_ledger(db: Path | None) -> Iterator[Path]:
 
 
 def _count(db: Path, query: str) -> int:
-    with closing(sqlite3.connect(f"{db.absolute().as_uri()}?mode=ro", uri=True)) as con:
+    with closing(sqlite3.connect(read_only_uri(db), uri=True)) as con:
         return int(con.execute(query).fetchone()[0])
 
 

@@ -5,22 +5,22 @@ from __future__ import annotations
 import importlib.util
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ccostdb.budgets.entries import read_budgets
 from ccostdb.budgets.standing import usd_text
-from ccostdb.clock import iso
+from ccostdb.clock import DAY_NS, SECOND_NS, iso
 from ccostdb.errors import BadSettings, CcostError
+from ccostdb.jobs.backup import backup_folder, copied_ns, copies
 from ccostdb.reports.budgets import standings_now
 from ccostdb.resources import sql
 from ccostdb.schema import SQLITE_FLOOR, Condition, inspect, is_written, open_reader, schema_version
 from ccostdb.settings import KEYS, LISTS, Settings
 
 OK, NOTE, PROBLEM = "ok", "note", "problem"
-DAY_NS = 86_400 * 1_000_000_000
-CLOCK_SLACK_NS = 300 * 1_000_000_000  # machines differ by seconds
+CLOCK_SLACK_NS = 300 * SECOND_NS  # machines differ by seconds
 BACKUP_LATE_NS = 2 * DAY_NS
 OVERLAP_HOURS, OVERLAP_SHARE = 3, 0.8  # fewer hours in common, or fewer alike, may be chance
 DAMAGED = "Keep a copy of the file, then restore a backup."
@@ -209,14 +209,23 @@ def _jobs(con: sqlite3.Connection, settings: Settings, now_ns: int) -> Iterator[
             yield Finding("jobs", name, state, f"{how} at {iso(row['started_ns'])}", row["detail"])
     if settings.backup_at == "never" or not jobs:  # without a process that keeps running none is due
         return
-    ok_ns = jobs.get("backup", {}).get("ok_ns")
-    if ok_ns is None:
+    made_ns = _newest_backup_ns(con, settings)
+    if made_ns is None:
         yield Finding("jobs", "backup", NOTE, "there is none yet", "Make one: ccostdb backup")
-    elif now_ns - ok_ns > BACKUP_LATE_NS:
-        days = (now_ns - ok_ns) // DAY_NS
+    elif now_ns - made_ns > BACKUP_LATE_NS:
+        days = (now_ns - made_ns) // DAY_NS
         yield Finding("jobs", "backup", NOTE, f"the last is {days} days old", "Make one: ccostdb backup")
     else:
-        yield Finding("jobs", "backup", OK, f"made at {iso(ok_ns)}")
+        yield Finding("jobs", "backup", OK, f"made at {iso(made_ns)}")
+
+
+def _newest_backup_ns(con: sqlite3.Connection, settings: Settings) -> int | None:
+    """When the newest copy in the folder of backups was made, by the schedule or by hand; None: there is none."""
+    (made_at_s,) = con.execute("select made_at_s from ledger").fetchone()
+    with suppress(OSError, ValueError):  # no folder, or a name that is no time
+        found = copies(backup_folder(settings), settings.db.stem, made_at_s)
+        return copied_ns(found[-1]) if found else None
+    return None
 
 
 def _budgets(con: sqlite3.Connection, settings: Settings, now_ns: int) -> Iterator[Finding]:

@@ -48,12 +48,12 @@ class Endpoint:
     `trouble`, set from any thread: what keeps the process from recording, such as a full disk; None: nothing.
     """
 
-    def __init__(self, settings: Settings, host: str | None = None, port: int | None = None) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.trouble: str | None = None
         self._settings = settings
         self._secrets = secrets_of(settings)
-        self._host = settings.health_host if host is None else host
-        self._port = settings.health_port if port is None else port
+        self._host = settings.health_host
+        self._port = settings.health_port
         self._began_s = time.monotonic()
         self._vitals = Vitals()
         self._after_run_id = 0

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from ccostdb import __version__
-from ccostdb.errors import repeated
 from ccostdb.health.vitals import LedgerVitals, Vitals
+from ccostdb.words import repeated
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 MOST_MODELS = 50  # those with the most calls have names, the rest are one: `other`

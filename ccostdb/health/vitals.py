@@ -21,11 +21,12 @@ import msgspec
 
 from ccostdb import __version__
 from ccostdb.budgets import used
-from ccostdb.budgets.standing import Standing
+from ccostdb.budgets.standing import Standing, usd_text
 from ccostdb.clock import iso
-from ccostdb.errors import repeated
 from ccostdb.resources import sql
+from ccostdb.schema import read_only_uri
 from ccostdb.settings import Settings
+from ccostdb.words import repeated
 
 RATE_S = 60.0  # events a second are those of this time
 BUDGETS_S = 60.0  # how old those may grow where nothing is stored
@@ -82,9 +83,10 @@ class LedgerVitals:
     budgets: Sequence[Standing] = ()
 
     @property
-    def cost_nusd(self) -> int:
-        """What all counted calls cost, as far as it is known."""
-        return sum(row["cost_nusd"] or 0 for row in self.usage)
+    def cost_nusd(self) -> int | None:
+        """What all counted calls cost, as far as it is known. None: there are calls, all without a cost."""
+        known = [row["cost_nusd"] for row in self.usage if row["cost_nusd"] is not None]
+        return None if self.usage and not known else sum(known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,24 +122,19 @@ class Vitals:
 def health_json(vitals: Vitals) -> bytes:
     """The body of /health. Money is a number with all its digits."""
     updated_ns = max((each.updated_ns for each in vitals.sources), default=None)
+    cost_nusd = vitals.ledger.cost_nusd
     body = {
         "status": vitals.status,
         "connection_status": vitals.connection_status,
         "uptime_seconds": int(vitals.uptime_s),
         "total_events": vitals.ledger.events,
-        "total_cost": _usd(vitals.ledger.cost_nusd),
+        "total_cost": None if cost_nusd is None else Decimal(usd_text(cost_nusd, decimals=1)),
         "last_update": None if updated_ns is None else iso(updated_ns),
         "error": vitals.trouble,
         "version": __version__,
         "sources": {each.name: _source_json(each) for each in vitals.sources},
     }
     return _encoder.encode(body) + b"\n"
-
-
-def _usd(nusd: int) -> Decimal:
-    """Dollars, with every digit that counts: 0.0, 2.500000001."""
-    whole, rest = divmod(abs(nusd), 1_000_000_000)
-    return Decimal(f"{'-' * (nusd < 0)}{whole}.{f'{rest:09d}'.rstrip('0') or '0'}")
 
 
 def _source_json(source: SourceVitals) -> dict[str, Any]:
@@ -157,20 +154,16 @@ def _source_json(source: SourceVitals) -> dict[str, Any]:
 def highest_run_id(db: Path) -> int:
     """The last run that is stored; 0 where there is none, or no ledger. All above it will be of this process."""
     try:
-        with closing(sqlite3.connect(_read_only(db), uri=True, timeout=5.0)) as con:
+        with closing(sqlite3.connect(read_only_uri(db), uri=True, timeout=5.0)) as con:
             return int(con.execute("select ifnull(max(run_id), 0) from run").fetchone()[0])
     except sqlite3.OperationalError:
         return 0
 
 
-def _read_only(db: Path) -> str:
-    return f"{db.absolute().as_uri()}?mode=ro"
-
-
 @asynccontextmanager
 async def watching(settings: Settings, after_run_id: int) -> AsyncIterator[Watch]:
     """Opens the ledger to look at it. Raises sqlite3.Error where there is none."""
-    async with aiosqlite.connect(_read_only(settings.db), uri=True, timeout=5.0, isolation_level=None) as db:
+    async with aiosqlite.connect(read_only_uri(settings.db), uri=True, timeout=5.0, isolation_level=None) as db:
         db.row_factory = sqlite3.Row
         yield Watch(db, settings.db, after_run_id)
 

@@ -8,17 +8,18 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ccostdb.budgets import sync
 from ccostdb.errors import SourceUnavailable
 from ccostdb.ingest.outcome import Outcome, Progress
 from ccostdb.settings import Settings
+from ccostdb.sources.open_files import CAN_FOLLOW
 from ccostdb.sources.transcript_files import find_files
+from ccostdb.stopping import stopped_within, unless
 from ccostdb.store import Store, open_store
 
 __all__ = ["SOURCES", "Asked", "Outcome", "Progress", "record", "run", "stop_on_signals"]
@@ -30,9 +31,9 @@ OnProgress = Callable[[Progress], None] | None
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a process is to record: the named sources, or every one that is found; `path`: what `ccd` is read from."""
+    """What a process is to record: the named source, or every one that is found; `path`: what `ccd` is read from."""
 
-    sources: Sequence[str] | None = None
+    source: str | None = None
     path: str | None = None
     once: bool = False
     on_progress: OnProgress = None
@@ -53,7 +54,8 @@ class Source(NamedTuple):
 
 
 async def _find_transcripts(settings: Settings) -> Settings | None:
-    return settings if await asyncio.to_thread(find_files, settings.claude_paths) else None
+    found = await asyncio.to_thread(find_files, settings.claude_paths) if CAN_FOLLOW else []
+    return settings if found else None
 
 
 async def _read_transcripts(store: Store, settings: Settings, stop: asyncio.Event, asked: Asked) -> Outcome:
@@ -63,12 +65,9 @@ async def _read_transcripts(store: Store, settings: Settings, stop: asyncio.Even
 
 
 async def _find_cco(settings: Settings) -> Settings | None:
-    from dataclasses import replace
+    from ccostdb.sources.finding import find_cco
 
-    from ccostdb.sources.cco_stream import find_url
-
-    url = await find_url(settings)
-    return replace(settings, cco_url=url) if url else None
+    return await find_cco(settings)
 
 
 async def _read_cco(store: Store, settings: Settings, stop: asyncio.Event, asked: Asked) -> Outcome:
@@ -78,7 +77,7 @@ async def _read_cco(store: Store, settings: Settings, stop: asyncio.Event, asked
 
 
 async def _find_ccd(settings: Settings) -> Settings | None:
-    from ccostdb.ingest.ccd import find_ccd
+    from ccostdb.sources.finding import find_ccd
 
     return await find_ccd(settings)
 
@@ -90,7 +89,7 @@ async def _read_ccd(store: Store, settings: Settings, stop: asyncio.Event, asked
 
 
 async def _find_cca(settings: Settings) -> Settings | None:
-    from ccostdb.ingest.cca import find_cca
+    from ccostdb.sources.finding import find_cca
 
     return await find_cca(settings)
 
@@ -133,20 +132,13 @@ SOURCES = {
 }
 
 
-def run(
-    settings: Settings,
-    sources: Sequence[str] | None = None,
-    *,
-    once: bool = True,
-    path: str | None = None,
-    on_progress: OnProgress = None,
-) -> list[Outcome]:
-    """Records the named sources, or every one that is found, to their end; SIGINT and SIGTERM end it before.
+def run(settings: Settings, asked: Asked) -> list[Outcome]:
+    """Records what is asked, to its end; SIGINT and SIGTERM end it before.
 
     Raises SourceUnavailable for a named source that is not there, StoreBusy where another process writes.
     What keeps running, with a schedule, is `daemon.run`.
     """
-    return asyncio.run(_run(settings, Asked(sources, path, once, on_progress)))
+    return asyncio.run(_run(settings, asked))
 
 
 async def _run(settings: Settings, asked: Asked) -> list[Outcome]:
@@ -158,7 +150,7 @@ async def _run(settings: Settings, asked: Asked) -> list[Outcome]:
         outcomes = await record(store, settings, asked, stop)
         if not stop.is_set():
             await store.refresh()
-    for outcome in outcomes if asked.sources and asked.once else ():
+    for outcome in outcomes if asked.source and asked.once else ():
         if outcome.outcome == "failed" and asked.path is None:
             source = SOURCES[outcome.source]
             message = f"{outcome.source} was not found at {source.place(settings)}: {outcome.error}."
@@ -183,59 +175,52 @@ async def record(store: Store, settings: Settings, asked: Asked, stop: asyncio.E
             stop.set()
             raise
 
-    await sync(store, settings, time.time_ns())
-    sources = [_Recording(store, settings, asked, stop).one(name) for name in asked.sources or SOURCES]
-    results = await asyncio.gather(*map(guarded, sources), return_exceptions=True)
-    for result in results:
+    if not CAN_FOLLOW and (asked.source == "claude-code" or asked.path is not None):
+        message = "On Windows neither transcripts nor other files nor stdin can be recorded."
+        raise SourceUnavailable(message, "Streams can: ccostdb ingest cco, ccd or cca, without a file.")
+    await _sync_budgets(store, settings)
+    if asked.source:
+        sources = [_record_one(SOURCES[asked.source], store, settings, asked, stop)]
+    else:
+        sources = [_record_found(name, store, settings, asked, stop) for name in SOURCES]
+    outcomes = []
+    for result in await asyncio.gather(*map(guarded, sources), return_exceptions=True):
         if isinstance(result, BaseException):
             raise result
-    return [result for result in results if isinstance(result, Outcome)]
+        outcomes.append(result)
+    return outcomes
+
+
+async def _sync_budgets(store: Store, settings: Settings) -> None:
+    """Where there is any: what reads them takes as long to import as a small transcript to record."""
+    if settings.user_budgets or await store.db.execute_fetchall("select 1 from budget limit 1"):
+        from ccostdb.budgets import sync
+
+        await sync(store, settings, time.time_ns())
 
 
 def _refuse_absent_files(settings: Settings, asked: Asked) -> None:
     """Before a ledger is made: named files that are not there."""
     if asked.path not in (None, "-") and not Path(str(asked.path)).exists():
         raise SourceUnavailable(f"ccd was not found: there is no file {asked.path}.", SOURCES["ccd"].hint)
-    if asked.sources and "claude-code" in asked.sources and not find_files(settings.claude_paths):
+    if asked.source == "claude-code" and not find_files(settings.claude_paths):
         source = SOURCES["claude-code"]
         where = source.place(settings)
         raise SourceUnavailable(f"claude-code was not found: there are no transcripts at {where}.", source.hint)
 
 
-class _Recording:
-    """What the sources of one process share."""
+async def _record_one(source: Source, store: Store, settings: Settings, asked: Asked, stop: asyncio.Event) -> Outcome:
+    """A source that was named. It does its own waiting; where no address is set, one that answers is taken."""
+    if asked.path is None and source.address and source.address not in settings.origins:
+        found = await unless(stop, source.find(settings))
+        settings = found or settings
+    return await source.read(store, settings, stop, asked)
 
-    def __init__(self, store: Store, settings: Settings, asked: Asked, stop: asyncio.Event) -> None:
-        self._store = store
-        self._settings = settings
-        self._asked = asked
-        self._stop = stop
 
-    async def one(self, name: str) -> Outcome:
-        """One source, from the moment that it is there. One that was named does its own waiting."""
-        source, asked, settings = SOURCES[name], self._asked, self._settings
-        if not asked.sources:
-            found = await self._found(source)
-            while found is None:
-                if asked.once or await self._stopped_within(LOOK_AGAIN_S):
-                    return Outcome(name, "absent")
-                found = await self._found(source)
-            settings = found
-        elif asked.path is None and source.address and source.address not in settings.origins:
-            settings = await self._found(source) or settings
-        return await source.read(self._store, settings, self._stop, asked)
-
-    async def _found(self, source: Source) -> Settings | None:
-        """What `find` gives; None as soon as we are told to stop."""
-        looking, stopping = asyncio.ensure_future(source.find(self._settings)), asyncio.ensure_future(self._stop.wait())
-        await asyncio.wait((looking, stopping), return_when=asyncio.FIRST_COMPLETED)
-        found = looking.result() if looking.done() else None
-        for each in (looking, stopping):
-            each.cancel()
-        await asyncio.wait((looking, stopping))
-        return found
-
-    async def _stopped_within(self, seconds: float) -> bool:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._stop.wait(), seconds)
-        return self._stop.is_set()
+async def _record_found(name: str, store: Store, settings: Settings, asked: Asked, stop: asyncio.Event) -> Outcome:
+    """A source from the moment that it is there."""
+    source = SOURCES[name]
+    while (found := await unless(stop, source.find(settings))) is None:
+        if asked.once or await stopped_within(stop, LOOK_AGAIN_S):
+            return Outcome(name, "absent")
+    return await source.read(store, found, stop, asked)

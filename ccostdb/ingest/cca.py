@@ -5,40 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
 
-from ccostdb.errors import CcostError, Rejected
-from ccostdb.ingest.outcome import Outcome
+from ccostdb.errors import Rejected
+from ccostdb.ingest.last_samples import last_samples
+from ccostdb.ingest.outcome import Outcome, Shown, is_heartbeat_due, recorded_run
 from ccostdb.model import Batch, Reject, Sample
 from ccostdb.settings import Settings
 from ccostdb.sources import cca
-from ccostdb.sources.cco_stream import server_address
+from ccostdb.sources.http_client import server_address
 from ccostdb.sources.polling import Answer, NoAnswer, Server
+from ccostdb.stopping import stopped_within, unless
 from ccostdb.store import Store
 
 NAME = "cca"
-PROBE_S = 2.0
-HEARTBEAT_S = 60.0
 NOT_THERE_AGAIN_S = 3600.0  # what a version lacks, it lacks until another is installed
 MOST_WAITS = 3  # for one endpoint in one round
-MOST_SAID = 100
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-
-async def find_cca(settings: Settings) -> Settings | None:
-    """The settings with which CCA can be read, None where it is not there: its /health needs no key, and gets none."""
-    urls = (settings.cca_url,) if "cca_url" in settings.origins else (settings.cca_url, *cca.USUAL_URLS)
-    for url in dict.fromkeys(urls):
-        async with Server(url, answer_s=PROBE_S) as server:
-            answer = await server.get(cca.HEALTH, settings.frame_max_bytes)
-        if isinstance(answer, Answer) and cca.is_health(answer):
-            return replace(settings, cca_url=url)
-    return None
 
 
 async def ingest_cca(store: Store, settings: Settings, *, once: bool, stop: asyncio.Event) -> Outcome:
@@ -47,35 +30,21 @@ async def ingest_cca(store: Store, settings: Settings, *, once: bool, stop: asyn
     A server that does not answer is asked again in the next round; with `once` the outcome is then `failed`.
     """
     source_id = await store.source_id(NAME, server_address(settings.cca_url))
-    run_id = await store.start_run(source_id, time.time_ns(), "connecting")
-    batch = Batch(source_id, run_id, time.time_ns())
-    one = _Pass(store, settings, batch, await last_meanings(store, source_id), is_following=not once)
-    outcome, began_s = one.outcome, time.monotonic()
-    try:
+    outcome = Outcome(NAME)
+    async with recorded_run(store, source_id, "connecting", outcome) as run_id:
+        stored = await last_samples(store, source_id)
+        meanings = {endpoint: cca.meaning(endpoint, *said) for endpoint, said in stored.items()}
+        batch = Batch(source_id, run_id, time.time_ns())
+        one = _Pass(store, settings, batch, meanings, outcome, Shown(NAME, log, is_following=not once))
         while not stop.is_set():
             round_s = time.monotonic()
             await one.take_round(stop)
-            if once:
-                break
             next_s = max(round_s + settings.cca_interval_s, one.not_before_s)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), max(0.0, next_s - time.monotonic()))
+            if once or await stopped_within(stop, max(0.0, next_s - time.monotonic())):
+                break
         await one.append()
-    except Exception as error:
-        message = error.message if isinstance(error, CcostError) else repr(error)
-        await store.finish_run(run_id, "failed", message, time.time_ns())
-        raise
-    outcome.outcome = "stopped" if stop.is_set() else "ok" if one.has_data else "failed"
-    outcome.seconds = time.monotonic() - began_s
-    await store.finish_run(run_id, outcome.outcome, outcome.error, time.time_ns())
+        outcome.outcome = "stopped" if stop.is_set() else "ok" if one.has_data else "failed"
     return outcome
-
-
-async def last_meanings(store: Store, source_id: int) -> dict[str, bytes]:
-    """What each endpoint of a source said last, of all that is stored."""
-    query = "select max(sample_id), endpoint, body, error from sample where source_id = ? group by endpoint"
-    async with store.db.execute(query, (source_id,)) as cursor:
-        return {row[1]: cca.meaning(*row[1:]) async for row in cursor}
 
 
 @dataclass(slots=True)
@@ -86,15 +55,13 @@ class _Pass:
     settings: Settings
     batch: Batch
     meanings: dict[str, bytes]  # by endpoint, of the last answer that is stored
-    is_following: bool
-    outcome: Outcome = field(default_factory=lambda: Outcome(NAME))
+    outcome: Outcome
+    shown: Shown
     has_data: bool = False  # in the last round
     is_heard: bool = False  # in the last round: anything answered
     problems: list[str] = field(default_factory=list)  # of the last round
     not_before_s: float = 0.0  # of the next round; all of these by the monotonic clock
     missing_until_s: dict[str, float] = field(default_factory=dict)  # by endpoint that this version has not
-    shown: tuple[str, str | None] | None = None
-    said: set[str] = field(default_factory=set)
     appended_s: float = field(default_factory=time.monotonic)
 
     async def take_round(self, stop: asyncio.Event) -> None:
@@ -106,13 +73,13 @@ class _Pass:
             for endpoint in cca.ENDPOINTS:
                 if time.monotonic() < self.missing_until_s.get(endpoint, 0.0):
                     continue
-                answer = await _unless(stop, self._ask(server, endpoint))
+                answer = await unless(stop, self._ask(server, endpoint))
                 if answer is None:  # told to stop: what this round has seen is kept, what it has not is no failure
                     return
                 if not self._take(endpoint, answer):
                     break
         self._turn()
-        if self.batch.state or self.batch.samples or time.monotonic() > self.appended_s + HEARTBEAT_S:
+        if self.batch.state or self.batch.samples or is_heartbeat_due(self.appended_s):
             await self.append()
 
     async def append(self) -> None:
@@ -188,24 +155,7 @@ class _Pass:
         if not self.has_data and not self.problems:
             self.problems.append("what answers is not CCA")
         self.outcome.error = self.problems[0] if self.problems else None
-        if state == "connected" and (self.shown is None or self.shown[0] != state):
-            self.batch.connections += 1
-        if (state, self.outcome.error) != self.shown:
-            self.batch.state = state
-            self.shown = state, self.outcome.error
+        self.batch.connections += state == "connected" != self.shown.state
+        self.batch.state = self.shown.turn(state, self.outcome.error) or self.batch.state
         for problem in self.problems:
-            if self.is_following and problem not in self.said and len(self.said) < MOST_SAID:
-                log.warning("%s: %s", NAME, problem)
-                self.said.add(problem)
-
-
-async def _unless(stop: asyncio.Event, coming: Coroutine[Any, Any, T]) -> T | None:
-    """What comes, or None as soon as `stop` is set."""
-    task, stopping = asyncio.ensure_future(coming), asyncio.ensure_future(stop.wait())
-    try:
-        await asyncio.wait((task, stopping), return_when=asyncio.FIRST_COMPLETED)
-        return task.result() if task.done() else None
-    finally:
-        task.cancel()
-        stopping.cancel()
-        await asyncio.gather(task, stopping, return_exceptions=True)
+            self.shown.say(problem)

@@ -14,30 +14,26 @@ from contextlib import aclosing, suppress
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from ccostdb.errors import CcostError, Rejected
+from ccostdb.errors import Rejected
 from ccostdb.ingest.ccd_lines import record_lines
 from ccostdb.ingest.ccd_rows import BATCH_EVENTS, GATHER_S, NAME, Rows, read_event
-from ccostdb.ingest.outcome import Outcome
+from ccostdb.ingest.outcome import HEARTBEAT_S, Outcome, Shown, recorded_run
 from ccostdb.model import DaemonEvent, Gap, Position, Reject
 from ccostdb.settings import Settings
-from ccostdb.sources.cco_stream import server_address
-from ccostdb.sources.sse import Connected, Disconnected, Item, Received, is_event_stream, read_stream
+from ccostdb.sources.http_client import server_address
+from ccostdb.sources.sse import Connected, Disconnected, Item, Received, read_stream
+from ccostdb.stopping import unless
 from ccostdb.store import Store
 
 QUEUE_EVENTS = 2000
 QUEUE_CHARACTERS = 8 * 1024 * 1024  # beyond these it is full, too: payloads may be large
-HEARTBEAT_S = 60.0
+LARGE_CHARACTERS = 64 * 1024  # an event of more is understood in a thread: 16 MiB take a second
 # CCD sends a comment every 15 s without events: three of them must be missing. So a shorter `stream_dead_after_s`,
 # which is made for CCO's frame every 5 s, does not hold here; a longer one does.
 DEAD_AFTER_S = 45.0
 ONCE_QUIET_S = 2.0  # with `once`: so long without an event is the end
 ONCE_LONGEST_S = 10.0
 log = logging.getLogger(__name__)
-
-
-async def find_ccd(settings: Settings) -> Settings | None:
-    """The settings with which CCD's stream can be read, None where it is not there."""
-    return settings if await is_event_stream(settings.ccd_url, settings.ccd_headers) else None
 
 
 async def ingest_ccd(
@@ -49,20 +45,13 @@ async def ingest_ccd(
     does not answer is tried again; with `once` it is not, and the outcome is `failed`.
     """
     source_id = await store.source_id(NAME, "files" if path else _address(settings.ccd_url))
-    run_id = await store.start_run(source_id, time.time_ns(), "reading" if path else "connecting")
-    rows, began_s = Rows(store, source_id, run_id), time.monotonic()
-    outcome = rows.outcome
-    try:
+    outcome = Outcome(NAME)
+    async with recorded_run(store, source_id, "reading" if path else "connecting", outcome) as run_id:
+        rows = Rows(store, source_id, run_id, outcome)
         if path:
             outcome.outcome = await record_lines(rows, settings, path, once=once, stop=stop)
         else:
             outcome.outcome = await _Stream(rows, settings, is_once=once).record(stop)
-    except Exception as error:
-        message = error.message if isinstance(error, CcostError) else repr(error)
-        await store.finish_run(run_id, "failed", message, time.time_ns())
-        raise
-    outcome.seconds = time.monotonic() - began_s
-    await store.finish_run(run_id, outcome.outcome, outcome.error, time.time_ns())
     return outcome
 
 
@@ -87,8 +76,7 @@ class _Stream:
         self._is_connected = False
         self._is_found = False
         self._connected_until_ns: int | None = None  # when it was last heard; None: never was
-        self._said: set[str] = set()
-        self._shown: tuple[str, str | None] | None = None
+        self._shown = Shown(NAME, log, is_following=not is_once)
         self._begin()
 
     def _begin(self) -> None:
@@ -104,14 +92,13 @@ class _Stream:
         position = position or Position(self._rows.store.new_position_id(), "")
         if position.state:
             self._connected_until_ns = json.loads(position.state)["connected_until_ns"]
-        tasks = reading, writing, stopping = [
-            asyncio.create_task(each) for each in (self._read(), self._write(position), stop.wait())
+        tasks = reading, writing = [
+            asyncio.create_task(each) for each in (unless(stop, self._read()), self._write(position))
         ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in (reading, stopping):
-                task.cancel()
-            await asyncio.wait((reading, stopping))
+            reading.cancel()  # the writer has failed
+            await asyncio.wait((reading,))
             for event in (self._is_over, self._has_news, self._is_due):
                 event.set()
             await writing
@@ -139,13 +126,13 @@ class _Stream:
                 aclosing(read_stream(settings.ccd_url, settings, None, settings.ccd_headers)) as items,
             ):
                 async for item in items:
-                    self._take(item)
+                    await self._take(item)
                     if self._is_once and isinstance(item, Disconnected):
                         return
                     if self._is_once and isinstance(item, Connected | Received):
                         quiet.reschedule(min(last_s, now_s() + ONCE_QUIET_S))
 
-    def _take(self, item: Item) -> None:
+    async def _take(self, item: Item) -> None:
         now_ns = time.time_ns()
         match item:
             case Connected():
@@ -166,16 +153,20 @@ class _Stream:
             case Received():
                 self._frames += 1
                 self._has_news.set()
-                self._put(item)
+                self._put(await self._understood(item), item.at_ns)
         if self._is_connected:
             self._connected_until_ns = now_ns
 
-    def _put(self, received: Received) -> None:
+    async def _understood(self, received: Received) -> DaemonEvent | Reject:
+        """What came. Should we be stopped meanwhile, it came after `_connected_until_ns`: the next gap has it."""
         frame, at_ns = received.frame, received.at_ns
         if isinstance(frame, Rejected):
-            taken: DaemonEvent | Reject = Reject(at_ns, frame.reason)  # its excerpt would show a payload
-        else:
-            taken = read_event(frame.data, at_ns, self._settings)
+            return Reject(at_ns, frame.reason)  # its excerpt would show a payload
+        if len(frame.data) > LARGE_CHARACTERS:
+            return await asyncio.to_thread(read_event, frame.data, at_ns, self._settings)
+        return read_event(frame.data, at_ns, self._settings)
+
+    def _put(self, taken: DaemonEvent | Reject, at_ns: int) -> None:
         size = _characters(taken)
         is_large = self._queue_characters + size > QUEUE_CHARACTERS and not self._queue.empty()
         if self._queue.full() or is_large:
@@ -192,17 +183,13 @@ class _Stream:
         if self._is_connected and not lost.is_silence:
             self._connected_until_ns = time.time_ns()
         self._is_connected = False
-        if not self._is_once and lost.reason not in self._said:
-            log.log(logging.WARNING if lost.is_error else logging.INFO, "%s: %s; it is tried again", NAME, lost.reason)
-            self._said.add(lost.reason)
+        self._shown.say(f"{lost.reason}; it is tried again", logging.WARNING if lost.is_error else logging.INFO)
         self._rows.outcome.error = lost.reason
         self._turn("error" if lost.is_error else "disconnected")
 
     def _turn(self, state: str) -> None:
-        """Notes the run's state where it, or what is wrong, is another than before."""
-        if (state, self._rows.outcome.error) != self._shown:
-            self._state = state
-            self._shown = state, self._rows.outcome.error
+        if (new := self._shown.turn(state, self._rows.outcome.error)) is not None:
+            self._state = new
             self._has_news.set()
 
     # --- the writer

@@ -6,17 +6,17 @@ import asyncio
 import os
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 
 from ccostdb.errors import SourceUnavailable
 from ccostdb.ingest.ccd_rows import GATHER_S, NAME, Rows, read_event
+from ccostdb.ingest.outcome import is_heartbeat_due
 from ccostdb.model import DaemonEvent, Position, Reject
 from ccostdb.settings import Settings
 from ccostdb.sources.ndjson import FilePart, FollowedFile, Line, LineCutter, read_stdin
+from ccostdb.stopping import stopped_within
 
 STDIN = "-"
 STDIN_DESCRIPTOR = 0
-HEARTBEAT_S = 60.0
 REJECTS_A_FILE = 1000  # with their place, in one process; what is more is one row for each reason
 
 
@@ -49,7 +49,7 @@ class _Lines:
         is_ended = False
         while not (is_ended or stop.is_set()):
             lines, is_ended = await asyncio.to_thread(read_stdin, descriptor, cutter, GATHER_S)
-            if lines or time.monotonic() > self._rows.appended_s + HEARTBEAT_S:
+            if lines or is_heartbeat_due(self._rows.appended_s):
                 taken = await asyncio.to_thread(self._understood, lines, is_placed=False)
                 await self._rows.append(taken, None, frames=len(lines))
 
@@ -70,10 +70,10 @@ class _Lines:
                         raise SourceUnavailable(f"{NAME}: {path} cannot be read: {error.strerror}.", hint) from error
                 if once or stop.is_set():
                     return
-                if time.monotonic() > self._rows.appended_s + HEARTBEAT_S:
+                if is_heartbeat_due(self._rows.appended_s):
                     await self._rows.append([], None, frames=0)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), self._settings.follow_interval_s)
+                if await stopped_within(stop, self._settings.follow_interval_s):
+                    return
         finally:
             self._file.close()
 

@@ -35,7 +35,7 @@ class Rows:
     store: Store
     source_id: int
     run_id: int
-    outcome: Outcome = field(default_factory=lambda: Outcome(NAME))
+    outcome: Outcome
     appended_s: float = field(default_factory=time.monotonic)
 
     async def append(

@@ -5,75 +5,55 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from ccostdb.errors import CcostError, Rejected
+from ccostdb.errors import Rejected
 from ccostdb.ingest.cco_overrides import Overrides
-from ccostdb.ingest.outcome import Outcome
+from ccostdb.ingest.outcome import Outcome, Shown, is_heartbeat_due, recorded_run
 from ccostdb.ledger import call_of_activity
 from ccostdb.model import Batch, Position, Reject, Snapshot
 from ccostdb.settings import Settings
 from ccostdb.sources import cco
-from ccostdb.sources.cco_stream import frames, server_address
+from ccostdb.sources.cco_stream import frames
+from ccostdb.sources.http_client import server_address
 from ccostdb.sources.sse import Connected, Disconnected, Item, Pace, Received
+from ccostdb.stopping import unless
 from ccostdb.store import Store
 from ccostdb.windows import WINDOW_SIZE, Step, WindowState, step
 
 NAME = "cco"
-HEARTBEAT_S = 60.0
 FASTEST_S = 0.1
 log = logging.getLogger(__name__)
 
 _Counters = tuple[int | None, str | None, str | None]  # calls, cost and models of a snapshot
 
 
-async def ingest_cco(
-    store: Store,
-    settings: Settings,
-    *,
-    once: bool,
-    stop: asyncio.Event,
-) -> Outcome:
+async def ingest_cco(store: Store, settings: Settings, *, once: bool, stop: asyncio.Event) -> Outcome:
     """Records what CCO shows, until `stop`; with `once` the one snapshot that whoever connects is sent.
 
     A server that does not answer is tried again; with `once` it is not, and the outcome is `failed`.
     """
     source_id = await store.source_id(NAME, server_address(settings.cco_url))
-    run_id = await store.start_run(source_id, time.time_ns(), "connecting")
-    position = await store.position(source_id, "") or Position(store.new_position_id(), "")
-    one = _Pass(
-        store=store,
-        batch=Batch(source_id, run_id, time.time_ns()),
-        position=position,
-        window=WindowState.from_json(position.state) if position.state else WindowState(),
-        counters=await _last_counters(store, source_id),
-        pace=Pace(settings.stream_reopen_s),
-        overrides=Overrides(store, settings, source_id, run_id),
-        longest_s=settings.stream_reopen_s,
-        is_following=not once,
-    )
-    outcome, began_s = one.outcome, time.monotonic()
-    try:
-        async with aclosing(frames(settings, one.pace)) as stream, aclosing(_until(stop, stream)) as items:
-            async for item in items:
-                await one.take(item)
-                if once and one.is_over(item):
-                    break
-        await one.append()
-        await one.overrides.finish(stop)
-    except Exception as error:
-        message = error.message if isinstance(error, CcostError) else repr(error)
-        await store.finish_run(run_id, "failed", message, time.time_ns())
-        raise
-    finally:
-        await one.overrides.cancel()
-    outcome.outcome = "stopped" if stop.is_set() else "ok" if one.has_snapshot else "failed"
-    if outcome.outcome == "failed":
-        outcome.error = outcome.error or "no snapshot came"
-    outcome.seconds = time.monotonic() - began_s
-    await store.finish_run(run_id, outcome.outcome, outcome.error, time.time_ns())
+    outcome = Outcome(NAME)
+    async with recorded_run(store, source_id, "connecting", outcome) as run_id:
+        position = await store.position(source_id, "") or Position(store.new_position_id(), "")
+        one = _Pass(
+            store=store,
+            batch=Batch(source_id, run_id, time.time_ns()),
+            position=position,
+            window=WindowState.from_json(position.state) if position.state else WindowState(),
+            counters=await _last_counters(store, source_id),
+            pace=Pace(settings.stream_reopen_s),
+            overrides=Overrides(store, settings, source_id, run_id),
+            longest_s=settings.stream_reopen_s,
+            outcome=outcome,
+            shown=Shown(NAME, log, is_following=not once),
+        )
+        await one.follow(settings, once, stop)
+        outcome.outcome = "stopped" if stop.is_set() else "ok" if one.has_snapshot else "failed"
+        if outcome.outcome == "failed":
+            outcome.error = outcome.error or "no snapshot came"
     return outcome
 
 
@@ -103,15 +83,26 @@ class _Pass:
     pace: Pace
     overrides: Overrides
     longest_s: float
-    is_following: bool
-    outcome: Outcome = field(default_factory=lambda: Outcome(NAME))
+    outcome: Outcome
+    shown: Shown
     has_snapshot: bool = False
     openings: int = 0
     frame_ns: int | None = None
     bad_elements: frozenset[tuple[str, str | None]] = frozenset()
-    shown: tuple[str, str | None] | None = None
-    said: set[str] = field(default_factory=set)
     appended_s: float = field(default_factory=time.monotonic)
+
+    async def follow(self, settings: Settings, once: bool, stop: asyncio.Event) -> None:
+        """Takes what the stream brings. `stop` ends the wait for an item, but never what is done with it."""
+        try:
+            async with aclosing(frames(settings, self.pace)) as items:
+                while not stop.is_set() and (item := await unless(stop, anext(items))) is not None:
+                    await self.take(item)
+                    if once and self.is_over(item):
+                        break
+            await self.append()
+            await self.overrides.finish(stop)
+        finally:
+            await self.overrides.cancel()
 
     async def take(self, item: Item) -> None:
         """One item, appended at once if it brings anything new, else with a heartbeat."""
@@ -126,7 +117,7 @@ class _Pass:
                 self.outcome.error = None
                 self._turn("connected")
                 await self._take_frame(item)
-        if self.batch.state or self.batch.rejects or time.monotonic() > self.appended_s + HEARTBEAT_S:
+        if self.batch.state or self.batch.rejects or is_heartbeat_due(self.appended_s):
             await self.append()
 
     def is_over(self, item: Item) -> bool:
@@ -151,17 +142,12 @@ class _Pass:
 
     def _lose(self, lost: Disconnected) -> None:
         """The connection is gone. Each reason is said once; the run always has the last one."""
-        if self.is_following and lost.reason not in self.said:
-            log.warning("%s: %s", NAME, lost.reason)
-            self.said.add(lost.reason)
+        self.shown.say(lost.reason)
         self.outcome.error = lost.reason
         self._turn("error" if lost.is_error else "disconnected")
 
     def _turn(self, state: str) -> None:
-        """Notes the run's state where it, or what is wrong, is another than before."""
-        if (state, self.outcome.error) != self.shown:
-            self.batch.state = state
-            self.shown = state, self.outcome.error
+        self.batch.state = self.shown.turn(state, self.outcome.error) or self.batch.state
 
     async def _take_frame(self, received: Received) -> None:
         try:
@@ -223,20 +209,3 @@ async def _last_counters(store: Store, source_id: int) -> _Counters | None:
     async with store.db.execute(query, (source_id,)) as cursor:
         row = await cursor.fetchone()
     return None if row is None else (row[0], row[1], row[2])
-
-
-async def _until(stop: asyncio.Event, items: AsyncGenerator[Item, None]) -> AsyncGenerator[Item, None]:
-    """The items until `stop` is set, which ends the wait for one, but never what is done with it."""
-    stopping = asyncio.ensure_future(stop.wait())
-    coming = asyncio.ensure_future(anext(items))
-    try:
-        while True:
-            await asyncio.wait((coming, stopping), return_when=asyncio.FIRST_COMPLETED)
-            if stop.is_set():
-                return
-            yield coming.result()
-            coming = asyncio.ensure_future(anext(items))
-    finally:
-        stopping.cancel()
-        coming.cancel()
-        await asyncio.gather(stopping, coming, return_exceptions=True)

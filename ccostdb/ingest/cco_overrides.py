@@ -6,11 +6,13 @@ import asyncio
 import time
 
 from ccostdb.errors import Rejected
+from ccostdb.ingest.last_samples import last_samples
 from ccostdb.model import Batch, Reject, Sample
 from ccostdb.settings import Settings
 from ccostdb.sources import samples
 from ccostdb.sources.polling import NoAnswer, Server
 from ccostdb.sources.samples import Manner
+from ccostdb.stopping import unless
 from ccostdb.store import Store
 
 PATH = "/api/overrides/stats"
@@ -48,14 +50,9 @@ class Overrides:
 
     async def finish(self, stop: asyncio.Event) -> None:
         """Waits for what is under way, which is bounded, but no longer than until `stop`."""
-        if self._task is None:
-            return
-        task, stopping = self._task, asyncio.create_task(stop.wait())
-        await asyncio.wait((task, stopping), return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        await self.cancel()
-        if not task.cancelled():
-            task.result()
+        if self._task is not None:
+            task, self._task = self._task, None
+            await unless(stop, task)
 
     async def cancel(self) -> None:
         """Ends what is under way."""
@@ -82,15 +79,10 @@ class Overrides:
             rejects = [Reject(now_ns, rejected.reason)]
         if sample.error is None and self._tries == tries:  # no override came meanwhile
             self._tries = 0
-        if _meaning(sample.body, sample.error) != await self._last_meaning():
+        last = (await last_samples(self._store, self._source_id)).get(PATH)
+        if last is None or _meaning(sample.body, sample.error) != _meaning(*last):
             batch = Batch(self._source_id, self._run_id, now_ns, samples=[sample], rejects=rejects)
             await self._store.append(batch)
-
-    async def _last_meaning(self) -> bytes | None:
-        query = "select body, error from sample where source_id = ? and endpoint = ? order by sample_id desc limit 1"
-        async with self._store.db.execute(query, (self._source_id, PATH)) as cursor:
-            row = await cursor.fetchone()
-        return None if row is None else _meaning(*row)
 
 
 def _meaning(body: str | None, error: str | None) -> bytes:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext
 from copy import copy
 from dataclasses import dataclass
 
 from ccostdb import ledger
-from ccostdb.errors import CcostError
-from ccostdb.ingest.outcome import Outcome, Progress
+from ccostdb.ingest.outcome import Outcome, Progress, recorded_run
 from ccostdb.memory import give_back
 from ccostdb.model import Batch
 from ccostdb.prices.book import PriceBook
 from ccostdb.settings import Settings
 from ccostdb.sources.transcript_files import BYTES_A_PART, FoundFile, Part, Shelf, find_files
+from ccostdb.stopping import stopped_within
 from ccostdb.store import Store
 
 NAME = "claude-code"
@@ -32,27 +32,18 @@ async def ingest_claude_code(
 ) -> Outcome:
     """Records what is new in the transcripts; unless `once`, goes on as they grow until `stop`."""
     source_id = await store.source_id(NAME, "files")
-    run_id = await store.start_run(source_id, time.time_ns(), "reading")
-    shelf = Shelf(await store.positions(source_id), store.new_position_id)
-    one = _Pass(store, source_id, run_id, shelf, await store.price_book(), Outcome(NAME), on_progress, once)
-    began = time.monotonic()
-    try:
+    outcome = Outcome(NAME)
+    async with recorded_run(store, source_id, "reading", outcome) as run_id:
+        shelf = Shelf(await store.positions(source_id), store.new_position_id)
+        one = _Pass(store, source_id, run_id, shelf, await store.price_book(), outcome, on_progress, once)
         while True:
             files = await asyncio.to_thread(find_files, settings.claude_paths)
             await one.read(shelf.changed(files), stop)
-            if once or stop.is_set():
+            if once or stop.is_set() or await stopped_within(stop, settings.follow_interval_s):
                 break
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), settings.follow_interval_s)
-    except Exception as error:
-        message = error.message if isinstance(error, CcostError) else repr(error)
-        await store.finish_run(run_id, "failed", message, time.time_ns())
-        raise
-    one.outcome.outcome = "stopped" if stop.is_set() else "ok" if files else "no_data"
-    one.outcome.files = len(files)
-    one.outcome.seconds = time.monotonic() - began
-    await store.finish_run(run_id, one.outcome.outcome, None, time.time_ns())
-    return one.outcome
+        outcome.outcome = "stopped" if stop.is_set() else "ok" if files else "no_data"
+        outcome.files = len(files)
+    return outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +65,8 @@ class _Pass:
             return
         total_bytes, done_bytes = sum(file.size_bytes for file in files), 0
         parts = self.shelf.read_new(files, time.time_ns())
-        async with self.store.importing():
+        is_much = self.shelf.unread_bytes(files) > BYTES_A_PART
+        async with self.store.importing() if is_much else nullcontext():
             while not stop.is_set() and (part := await self._next(parts)) is not None:
                 await self._append(part)
                 done_bytes += part.bytes_done
@@ -82,7 +74,7 @@ class _Pass:
                     self.on_progress(Progress(NAME, done_bytes, total_bytes))
             if not stop.is_set():  # views are right all the same, and whoever stops us waits
                 await self.store.refresh()
-        if total_bytes > BYTES_A_PART and not self.is_alone:
+        if is_much and not self.is_alone:
             give_back()
 
     async def _next(self, parts: Iterator[Part]) -> Part | None:

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from ccostdb.errors import CcostError
+from ccostdb.store import Store
+
+HEARTBEAT_S = 60.0
+MOST_SAID = 100
 
 
 @dataclass(slots=True)
@@ -29,3 +39,47 @@ class Progress:
     source: str
     done_bytes: int
     total_bytes: int
+
+
+@asynccontextmanager
+async def recorded_run(store: Store, source_id: int, state: str, outcome: Outcome) -> AsyncIterator[int]:
+    """A new row of `run`, whose id it gives. It ends as `outcome` says, or as `failed` where the pass raises."""
+    run_id, began_s = await store.start_run(source_id, time.time_ns(), state), time.monotonic()
+    try:
+        yield run_id
+    except Exception as error:
+        message = error.message if isinstance(error, CcostError) else repr(error)
+        await store.finish_run(run_id, "failed", message, time.time_ns())
+        raise
+    outcome.seconds = time.monotonic() - began_s
+    await store.finish_run(run_id, outcome.outcome, outcome.error, time.time_ns())
+
+
+@dataclass(slots=True)
+class Shown:
+    """What a run and the log were told of a source that is followed: each only what is new."""
+
+    name: str
+    log: logging.Logger
+    is_following: bool  # else the outcome says it
+    state: str | None = None
+    error: str | None = None
+    said: set[str] = field(default_factory=set)
+
+    def turn(self, state: str, error: str | None) -> str | None:
+        """The state, where it or what is wrong is another than before; None: there is nothing to tell the run."""
+        if (state, error) == (self.state, self.error):
+            return None
+        self.state, self.error = state, error
+        return state
+
+    def say(self, problem: str, level: int = logging.WARNING) -> None:
+        """Tells the log, once of each problem and of MOST_SAID at most."""
+        if self.is_following and problem not in self.said and len(self.said) < MOST_SAID:
+            self.log.log(level, "%s: %s", self.name, problem)
+            self.said.add(problem)
+
+
+def is_heartbeat_due(appended_s: float) -> bool:
+    """Whether a run should show that it is followed, though there was nothing to append since."""
+    return time.monotonic() > appended_s + HEARTBEAT_S

@@ -14,8 +14,9 @@ from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ccostdb.clock import SECOND_NS
 from ccostdb.errors import CcostError
-from ccostdb.schema import APPLICATION_ID, inspect, make_folder
+from ccostdb.schema import APPLICATION_ID, inspect, make_folder, read_only_uri
 from ccostdb.settings import Settings
 
 UNFINISHED = ".unfinished"
@@ -66,7 +67,7 @@ def back_up(settings: Settings, folder: Path, now_ns: int, is_over: Callable[[],
 @contextmanager
 def _opened(path: Path, is_over: Callable[[], bool] = lambda: False) -> Iterator[sqlite3.Connection]:
     """A read-only connection; what it does is interrupted as soon as `is_over`."""
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)) as con:
+    with closing(sqlite3.connect(read_only_uri(path), uri=True, isolation_level=None)) as con:
         con.set_progress_handler(is_over, 10_000)
         yield con
 
@@ -91,15 +92,29 @@ def _sync_folder(folder: Path) -> None:
 
 def _rotate(folder: Path, stem: str, made_at_s: int, keep: int) -> None:
     """Deletes the oldest backups of this very ledger that are too many, and what killed ones left."""
-    name = re.compile(rf"{re.escape(stem)}-[0-9]{{8}}T[0-9]{{6}}Z\.db")
-    ours = sorted(path for path in folder.iterdir() if name.fullmatch(path.name) and _made_at(path) == made_at_s)
-    for path in ours[:-keep]:
+    for path in copies(folder, stem, made_at_s)[:-keep]:
         path.unlink(missing_ok=True)
-    left = re.compile(rf"\.{name.pattern}\.[0-9]+{re.escape(UNFINISHED)}(-journal)?")
+    left = re.compile(rf"\.{_name(stem)}\.[0-9]+{re.escape(UNFINISHED)}(-journal)?")
     for path in folder.iterdir():
         with suppress(OSError):
             if left.fullmatch(path.name) and path.lstat().st_mtime < time.time() - LEFT_OVER_S:
                 path.unlink()
+
+
+def copies(folder: Path, stem: str, made_at_s: int) -> list[Path]:
+    """The whole copies, oldest first, of the ledger that was made at that time. Raises OSError."""
+    return sorted(
+        path for path in folder.iterdir() if re.fullmatch(_name(stem), path.name) and _made_at(path) == made_at_s
+    )
+
+
+def copied_ns(copy: Path) -> int:
+    """When a copy was made, as its name says."""
+    return int(datetime.fromisoformat(copy.stem[-len("20260701T000000Z") :]).timestamp()) * SECOND_NS
+
+
+def _name(stem: str) -> str:
+    return rf"{re.escape(stem)}-[0-9]{{8}}T[0-9]{{6}}Z\.db"
 
 
 def _made_at(path: Path) -> int | None:

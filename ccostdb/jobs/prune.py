@@ -11,12 +11,12 @@ import sqlite3
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ccostdb.reports import count_of
+from ccostdb.clock import DAY_NS
 from ccostdb.resources import sql
 from ccostdb.settings import Settings
 from ccostdb.store import Store
+from ccostdb.words import count_of
 
-DAY_NS = 86_400_000_000_000
 MOST_AT_ONCE = 2000
 
 

@@ -19,16 +19,17 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from ccostdb.budgets import check
-from ccostdb.errors import CcostError, repeated
+from ccostdb.errors import CcostError
 from ccostdb.jobs.backup import back_up, backup_folder
 from ccostdb.jobs.prune import prune, sentence
 from ccostdb.jobs.upkeep import checkpoint, optimize
-from ccostdb.reports import count_of
 from ccostdb.settings import Settings
 from ccostdb.store import Store
+from ccostdb.words import count_of, repeated
 
 MINUTE_S = 60
 CHECKPOINT_S = 300
+REPEATED_S = 7200  # a night in which clocks are put back has the same hour twice
 END_S = 1.0  # how long a job may take to end when it is told to
 KILLED = "the process ended before it did"
 
@@ -67,15 +68,16 @@ class Schedule:
         logging.getLogger("apscheduler").setLevel(logging.ERROR)  # that a minute's job still runs is no news
         await self._store.patience.insist(self._fail_killed)
         now = datetime.now(UTC)
+        ((made_ns,),) = await self._store.db.execute_fetchall("select made_at_s * 1000000000 from ledger")
         self.scheduler.add_job(self.run, IntervalTrigger(seconds=MINUTE_S), self.minutely, id="minute")
         self.scheduler.add_job(self.run, IntervalTrigger(seconds=CHECKPOINT_S), [self.checkpoint], id="checkpoint")
         for job, at in self.nightly.items():
             if at != "never":
                 hour, minute = map(int, at.split(":"))
                 trigger = CronTrigger(hour=hour, minute=minute, timezone=self._store.home_tz)
-                last = await self._last_ns(job.name)
-                first = now if _is_missed(trigger, last, now) else trigger.get_next_fire_time(None, now)
-                self.scheduler.add_job(self.run, trigger, [job], id=job.name, next_run_time=first)
+                last_ns = await self._last_ns(job) or made_ns
+                first = now if _is_missed(trigger, last_ns, now) else trigger.get_next_fire_time(None, now)
+                self.scheduler.add_job(self.run_nightly, trigger, [job], id=job.name, next_run_time=first)
         self.scheduler.start()
 
     async def end(self) -> None:
@@ -99,6 +101,11 @@ class Schedule:
         for job in jobs:
             if not self._stop.is_set():
                 await self._run_one(job)
+
+    async def run_nightly(self, job: Job) -> None:
+        """The job and its row, unless it went well within the last two hours: see REPEATED_S."""
+        if (await self._last_ns(job) or 0) < time.time_ns() - REPEATED_S * 1_000_000_000:
+            await self.run(job)
 
     async def _run_one(self, job: Job) -> None:
         began_ns, row, outcome = time.time_ns(), None, "ok"
@@ -129,12 +136,11 @@ class Schedule:
         async with self._store.alone() as db:
             await db.execute("update job_run set outcome = 'failed', detail = ? where outcome is null", (KILLED,))
 
-    async def _last_ns(self, job: str) -> int:
-        """When the job last went well; where it never has, when the ledger was made."""
-        began = "select max(started_ns) from job_run where outcome = 'ok' and job = ?"
-        query = f"select ifnull(({began}), made_at_s * 1000000000) from ledger"
-        ((last_ns,),) = await self._store.db.execute_fetchall(query, (job,))
-        return int(last_ns)
+    async def _last_ns(self, job: Job) -> int | None:
+        """When the job was last begun and went well."""
+        query = "select max(started_ns) from job_run where outcome = 'ok' and job = ?"
+        ((last_ns,),) = await self._store.db.execute_fetchall(query, (job.name,))
+        return None if last_ns is None else int(last_ns)
 
     # --- the jobs
 

@@ -25,9 +25,10 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-from ccostdb.errors import BadSettings, nearest
+from ccostdb.errors import BadSettings
 from ccostdb.prices.names import CLAUSES
 from ccostdb.prices.plan import FACTOR, OVERLAY, Rate
+from ccostdb.words import nearest
 
 _MILLION = 1_000_000
 _NUSD = 1_000_000_000

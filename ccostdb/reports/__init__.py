@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ccostdb.errors import BadArgument, nearest
+from ccostdb.clock import midnight_ns
+from ccostdb.errors import BadArgument
 from ccostdb.resources import sql
 from ccostdb.setting_values import read_zone
 from ccostdb.views import report_sql
+from ccostdb.words import count_of, nearest
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -174,10 +176,6 @@ def _check_source(con: sqlite3.Connection, source: str | None) -> None:
         raise BadArgument(f"This ledger has no source {source[:40]!r}.", hint)
 
 
-def _midnight_ns(day: date, zone: ZoneInfo) -> int:
-    return int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()) * 1_000_000_000
-
-
 def _nothing(asked: _Asked) -> str:
     words = (("of", asked.question.source), ("from", asked.since), ("to", asked.until))
     said = "".join(f" {word} {value}" for word, value in words if value)
@@ -218,19 +216,14 @@ def _unpriced(asked: _Asked, columns: Sequence[str], rows: Sequence[Row]) -> Ite
 
 def _gaps(asked: _Asked) -> Iterator[str]:
     """The calls that are provably missing; those of sources that are not counted matter to no total."""
-    since = _midnight_ns(asked.since, asked.zone) if asked.since else None
-    until = _midnight_ns(asked.until + timedelta(days=1), asked.zone) if asked.until else None
+    since = midnight_ns(asked.since, asked.zone) if asked.since else None
+    until = midnight_ns(asked.until + timedelta(days=1), asked.zone) if asked.until else None
     values = {"since_ns": since, "until_ns": until, "source": asked.question.source}
     calls, usd, restarts = asked.con.execute(sql("queries/missing.sql"), values).fetchone()
     if calls:
         yield f"Missing, so in no total: {count_of(calls, 'call')}, {_usd(usd)} (ccostdb export gaps)."
     if restarts:
         yield f"Missing, so in no total: calls of unknown number, in {count_of(restarts, 'restart')}."
-
-
-def count_of(number: Any, noun: str) -> str:
-    """`1 call`, `1,234 calls`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _usd(amount: Any) -> str:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from zoneinfo import ZoneInfo
 
-from ccostdb.budgets.entries import FILTERS, Budget, span_at
-from ccostdb.budgets.standing import LIMITS, PERIODS, Standing, spent_question, standings
-from ccostdb.clock import iso
+from ccostdb.budgets.entries import FILTERS, Budget
+from ccostdb.budgets.standing import LIMITS, Standing, spans_at, spent_question, standings
+from ccostdb.clock import SECOND_NS, iso
 from ccostdb.reports import Question, Row, Table, report
 
 COLUMNS = (
@@ -33,7 +32,7 @@ def standings_now(con: sqlite3.Connection, budgets: Sequence[Budget], now_ns: in
     limits = con.execute(LIMITS).fetchall()
     if not limits:
         return []
-    spans = {period: span_at(period, now_ns, ZoneInfo(home_tz)) for period in PERIODS}
+    spans = spans_at(now_ns, home_tz)
     return standings(spans, limits, con.execute(*spent_question(spans, limits)))
 
 
@@ -67,7 +66,7 @@ def _left_out(con: sqlite3.Connection, found: Sequence[Standing], now_ns: int) -
     """What no total has of the longest of these periods, as reports say it."""
     since = min(standing.span.first_day for standing in found)
     (home_tz,) = con.execute("select home_tz from ledger").fetchone()
-    daily = report(con, Question("daily", since=str(since), zone=home_tz), now_ns / _NUSD)
+    daily = report(con, Question("daily", since=str(since), zone=home_tz), now_ns / SECOND_NS)
     if daily.rows:
         yield from (f"Since {since}, {note[0].lower()}{note[1:]}" for note in daily.notes)
 

@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
-from ccostdb.errors import BadArgument, UnknownModel, nearest
+from ccostdb.clock import SECOND_NS
+from ccostdb.errors import BadArgument, UnknownModel
 from ccostdb.model import Call, call_of_row
 from ccostdb.prices.book import PriceBook, PricedPart, Rate
 from ccostdb.prices.plan import FACTOR, KINDS
 from ccostdb.reports import Table
 from ccostdb.resources import sql
+from ccostdb.words import nearest
 
 _RATE_COLUMNS = (
     *("kind", "variant", "above_tokens", "usd_per_million", "usd_per_thousand", "times", "provider"),
@@ -23,7 +25,6 @@ _PART_COLUMNS = (
     *("origin", "valid_from", "source_url"),
 )
 _LISTED = KINDS[:5]  # the kinds of tokens
-_NS = 1_000_000_000
 
 
 def price_book(con: sqlite3.Connection) -> PriceBook:
@@ -35,7 +36,7 @@ def list_prices(con: sqlite3.Connection, wanted: str, at_s: int) -> Table:
     """The standard rates of every model whose name holds `wanted`, in USD per million tokens."""
     columns = ("provider", "model", *(f"{kind}_usd_per_million" for kind in _LISTED), "origin")
     rows = []
-    for provider, model, rates in price_book(con).standard_rates(at_s * _NS):
+    for provider, model, rates in price_book(con).standard_rates(at_s * SECOND_NS):
         if wanted.lower() in model.lower():
             origin = max(rates.values(), key=lambda rate: rate.ordinal).origin
             rows.append((provider, model, *(_usd(rates.get(kind)) for kind in _LISTED), origin))
@@ -49,7 +50,7 @@ def show_price(con: sqlite3.Connection, model: str, at_s: int) -> Table:
     Where none may, but the model is known: every rate of it. Raises UnknownModel where there is none.
     """
     book = price_book(con)
-    rates = book.rates(model, at_s * _NS)
+    rates = book.rates(model, at_s * SECOND_NS)
     if rates:
         notes = (*_lacks(model, [rate for rate in rates if rate.variant is None]), *_doubts(rates))
     else:

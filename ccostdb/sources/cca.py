@@ -12,11 +12,11 @@ numbers are never set.
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from email.utils import parsedate_to_datetime
 
+from ccostdb.json_object import object_of
 from ccostdb.model import Sample
 from ccostdb.sources import samples
 from ccostdb.sources.polling import Answer
@@ -65,11 +65,8 @@ def meaning(endpoint: str, body: str | None, error: str | None) -> bytes:
 
 def is_health(answer: Answer) -> bool:
     """Whether this is how CCA answers /health; other servers have one, too."""
-    try:
-        body = json.loads(answer.raw or b"")
-    except (ValueError, RecursionError):
-        return False
-    services = body.get("services") if isinstance(body, dict) else None
+    body = object_of(answer.raw or b"") or {}
+    services = body.get("services")
     has_services = isinstance(services, dict) and all(type(services.get(name)) is bool for name in _SERVICES)
     return answer.status == samples.OK and has_services and body.get("status") in ("healthy", "degraded")
 
@@ -88,11 +85,7 @@ def retry_after_s(answer: Answer, now_s: float | None = None) -> float | None:
         except (ValueError, OverflowError):
             seconds = None
     if seconds is None:
-        try:
-            body = json.loads(answer.raw or b"")
-            seconds = _seconds(body.get("retry_after_seconds")) if isinstance(body, dict) else None
-        except (ValueError, RecursionError):
-            seconds = None
+        seconds = _seconds((object_of(answer.raw or b"") or {}).get("retry_after_seconds"))
     return min(max(1.0 if seconds is None else seconds, 0.1), MAX_RETRY_S)
 
 

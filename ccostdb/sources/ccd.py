@@ -11,10 +11,11 @@ import json
 from typing import Any
 
 from ccostdb.clock import parse_ns
-from ccostdb.errors import Rejected, repeated
+from ccostdb.errors import Rejected
 from ccostdb.model import DaemonEvent, Reject
 from ccostdb.settings import Settings
 from ccostdb.sources.json_bounds import MAX_TEXT_CHARACTERS, kept_json, kept_text, read_json, sha256_of
+from ccostdb.words import repeated
 
 CONFLICT = "other content under a known event_id: the first stays"
 

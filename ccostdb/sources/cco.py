@@ -15,9 +15,10 @@ from functools import partial
 from typing import Any
 
 from ccostdb.clock import parse_ns
-from ccostdb.errors import Rejected, repeated
+from ccostdb.errors import Rejected
 from ccostdb.frames import EXCERPT_BYTES
 from ccostdb.model import Activity, Reject, Snapshot, SseEvent
+from ccostdb.words import repeated
 
 # Bounds of what is believed. SQLite refuses a sum beyond 2^63 - 1, so that a few absurd values would stop every report.
 MAX_TOKENS = 10**9  # of one call: a thousand times the largest context

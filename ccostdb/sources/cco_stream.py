@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from ccostdb.json_object import object_of
 from ccostdb.settings import Settings
 from ccostdb.sources.sse import Item, Pace, is_event_stream, read_stream
 
@@ -24,13 +22,6 @@ def frames(settings: Settings, pace: Pace) -> AsyncGenerator[Item, None]:
 def stream_url(url: str) -> str:
     """The stream of a server, whose address is as the settings have it: checked, and without the path."""
     return url + PATH
-
-
-def server_address(url: str) -> str:
-    """The server as the ledger knows it: one name for all of loopback's, or calls could be there twice."""
-    parts = urlsplit(url)
-    host = re.sub(r"^(127\.0\.0\.1|\[::1\])(?=:|$)", "localhost", parts.netloc.lower())
-    return f"{parts.scheme}://{host}{parts.path}"
 
 
 async def find_url(settings: Settings) -> str | None:
@@ -50,9 +41,9 @@ def _pid_file_urls() -> Iterator[str]:
             if path.is_symlink() or not path.is_file():
                 continue
             with path.open("rb") as file:
-                content = json.loads(file.read(PID_FILE_BYTES))
-        except (OSError, ValueError, RecursionError):
+                content = object_of(file.read(PID_FILE_BYTES)) or {}
+        except OSError:
             continue
-        port = content.get("port") if isinstance(content, dict) else None
+        port = content.get("port")
         if type(port) is int and 0 < port < 65536:
             yield f"http://127.0.0.1:{port}"

@@ -20,7 +20,7 @@ MAX_LEVELS = 200  # SQLite reads 1000
 _MAX_NUMBER_CHARACTERS = 64  # a double is written with 25 at most
 # How deep, and with how many members of each object and list, what is still too large is kept. Last: as what it is.
 _CUTS = ((6, 100), (3, 50), (1, 50), (0, 0))
-_SURROGATES = re.compile("[\ud800-\udfff]")
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # no text that SQLite gives back
 
 
 def read_json(text: str) -> Any:
@@ -38,25 +38,39 @@ def sha256_of(value: Any) -> bytes:
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).digest()
 
 
+def digest(text: str) -> str:
+    """What is kept, with its length, of a text that is not: its SHA-256 in hexadecimal."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def clean(text: str) -> str:
+    """A text that SQLite can hold whole: without NUL and halves of surrogate pairs."""
+    return _UNSTORABLE.sub("�", text)
+
+
+def dumped(value: Any, *, is_sorted: bool = False) -> str:
+    """The shortest JSON of a value."""
+    return clean(json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=is_sorted))
+
+
 def kept_text(text: str) -> str:
     """A text, or its length and hash where it is long; without what is no character."""
     if len(text) <= MAX_TEXT_CHARACTERS:
-        return _SURROGATES.sub("�", text)
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"[{len(text)} characters, SHA-256 {digest}]"
+        return clean(text)
+    return f"[{len(text)} characters, SHA-256 {digest(text)}]"
 
 
 def kept_json(value: Any, max_bytes: int, *, is_always_short: bool = False) -> tuple[str, bool]:
     """The JSON of a value in at most `max_bytes` (1,024 or more) of UTF-8, and whether something was left out of it."""
-    whole = _dumped(value)
+    whole = dumped(value)
     is_small = len(whole.encode()) <= max_bytes
     if is_small and not is_always_short and whole.count("{") + whole.count("[") <= MAX_LEVELS:
         return whole, False
-    shorter = _dumped(_cut(value, MAX_LEVELS, None, not is_small or is_always_short))
+    shorter = dumped(_cut(value, MAX_LEVELS, None, not is_small or is_always_short))
     for levels, members in _CUTS:
         if len(shorter.encode()) <= max_bytes:
             break
-        shorter = _dumped(_cut(value, levels, members))
+        shorter = dumped(_cut(value, levels, members))
     return shorter, shorter != whole
 
 
@@ -78,10 +92,6 @@ def _cut(value: Any, levels: int, members: int | None, is_short: bool = True) ->
         for key, each in islice(value.items(), members)
     }
     return {**found, rest: None} if more > 0 else found
-
-
-def _dumped(value: Any) -> str:
-    return _SURROGATES.sub("�", json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
 def _whole(text: str) -> int | str:

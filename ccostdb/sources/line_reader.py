@@ -1,33 +1,19 @@
-"""Files as bytes: how a transcript is opened, its lines, what its side-car says. Follows no link, waits for no pipe."""
+"""Transcripts as bytes: the lines of one, and what its side-car says."""
 
 from __future__ import annotations
 
-import errno
-import json
 import os
-import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from ccostdb.json_object import object_of
+from ccostdb.sources.open_files import open_regular
 from ccostdb.sources.transcript_lines import MARKER
 
 BLOCK_BYTES = 64 * 1024  # fits the processor's cache: larger blocks are slower to search
 MAX_LINE_BYTES = 20 * 1024 * 1024  # the largest lines hold 16 MiB; what is longer would fill the memory
 SIDE_CAR_BYTES = 64 * 1024
 _OPEN_BRACE, _CLOSE_BRACE = b"{}"
-
-
-@contextmanager
-def open_regular(path: str) -> Iterator[int]:
-    """The descriptor of a file. What is no file or became a link is as good as gone, and a pipe is not waited for."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 class LineReader:
@@ -107,8 +93,8 @@ def side_car_agent(path: str) -> str | None:
         return None
     try:
         with open_regular(str(transcript.with_suffix(".meta.json"))) as descriptor:
-            found = json.loads(os.read(descriptor, SIDE_CAR_BYTES))
-    except (OSError, ValueError, RecursionError):
+            found = object_of(os.read(descriptor, SIDE_CAR_BYTES)) or {}
+    except (OSError, ValueError):  # a name with a NUL is no file's
         return None
-    agent = found.get("agentType") if isinstance(found, dict) else None
+    agent = found.get("agentType")
     return agent if isinstance(agent, str) and 0 < len(agent) <= 200 else None

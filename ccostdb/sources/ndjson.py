@@ -6,7 +6,6 @@ either differs, it is another file, or was cut, and is read from its start. The 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import select
 import time
@@ -14,13 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ccostdb.model import Position
-from ccostdb.sources.line_reader import open_regular
+from ccostdb.sources.open_files import head_of, is_same_head, open_regular, tail_sha256
 
 BLOCK_BYTES = 256 * 1024
 PART_LINES = 500
 PART_BYTES = 4 * 1024 * 1024
-HEAD_BYTES = 1024
-TAIL_BYTES = 1024
 LOOK_S = 0.2  # how often a read that waits for stdin looks whether it should go on
 _BOM = b"\xef\xbb\xbf"
 
@@ -147,24 +144,18 @@ def read_stdin(descriptor: int, cutter: LineCutter, wait_s: float) -> tuple[list
 
 
 def _read_up_to(descriptor: int, position: Position, offset: int) -> Position:
-    head = os.pread(descriptor, HEAD_BYTES, 0)
+    head_bytes, head_sha256 = head_of(descriptor)
     return replace(
         position,
         offset_bytes=offset,
-        head_bytes=len(head),
-        head_sha256=hashlib.sha256(head).digest(),
-        tail_sha256=_tail_sha256(descriptor, offset),
+        head_bytes=head_bytes,
+        head_sha256=head_sha256,
+        tail_sha256=tail_sha256(descriptor, offset),
     )
 
 
 def _is_same(descriptor: int, known: Position) -> bool:
     """Whether the file holds what was read of it."""
-    head = os.pread(descriptor, known.head_bytes or 0, 0)
-    is_same_head = known.head_sha256 in (None, hashlib.sha256(head).digest())
-    return is_same_head and known.tail_sha256 in (None, _tail_sha256(descriptor, known.offset_bytes or 0))
-
-
-def _tail_sha256(descriptor: int, offset: int) -> bytes:
-    """The hash of what stands before an offset: of less where the file has become shorter."""
-    start = max(0, offset - TAIL_BYTES)
-    return hashlib.sha256(os.pread(descriptor, offset - start, start)).digest()
+    if not is_same_head(descriptor, known):
+        return False
+    return known.tail_sha256 in (None, tail_sha256(descriptor, known.offset_bytes or 0))

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import httpx
 
-from ccostdb.errors import repeated
+from ccostdb.sources.http_client import client
+from ccostdb.words import repeated
 
 ANSWER_S = 10.0
 
@@ -30,21 +31,13 @@ class NoAnswer:
 
 
 class Server:
-    """A server and what it is sent with each request. Use as a context.
-
-    Asks nobody else: no proxies, no redirects (a key must not travel), no .netrc.
-    """
+    """A server and what it is sent with each request. Use as a context."""
 
     def __init__(self, url: str, headers: dict[str, str] | None = None, answer_s: float = ANSWER_S) -> None:
         self._url = url
         self._secrets = tuple((headers or {}).values())
         self._answer_s = answer_s
-        self._client = httpx.AsyncClient(
-            headers={"Accept": "application/json", "Accept-Encoding": "identity", **(headers or {})},
-            timeout=answer_s,
-            trust_env=False,
-            verify=url.startswith("https:"),  # certificates cost memory
-        )
+        self._client = client(url, answer_s, {"Accept": "application/json"}, headers or {})
 
     async def __aenter__(self) -> Server:
         await self._client.__aenter__()

@@ -13,13 +13,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from ccostdb.errors import Rejected, repeated
+from ccostdb.errors import Rejected
 from ccostdb.model import Sample
-from ccostdb.sources.json_bounds import MAX_TEXT_CHARACTERS, read_json
+from ccostdb.sources.json_bounds import MAX_TEXT_CHARACTERS, clean, digest, dumped, read_json
+from ccostdb.words import repeated
 
 MAX_DEPTH = 60  # SQLite reads a thousand, its callers less
 OK = 200
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # no text that SQLite gives back
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def parse(
         return Sample(endpoint, polled_ns, None, f"HTTP {status}" + (f": {said}" if said else ""))
     if said is not None:
         return Sample(endpoint, polled_ns, None, said)
-    return Sample(endpoint, polled_ns, _dumps(body if manner.is_ordered else _sorted(body)))
+    return Sample(endpoint, polled_ns, dumped(body if manner.is_ordered else _sorted(body), is_sorted=True))
 
 
 def meaning(body: str | None, error: str | None, manner: Manner) -> bytes:
@@ -66,12 +66,11 @@ def meaning(body: str | None, error: str | None, manner: Manner) -> bytes:
     if body is None:
         return hashlib.sha256(f"error {error}".encode()).digest()
     value = _without_noise(json.loads(body), manner)
-    return hashlib.sha256(_dumps(value if manner.is_ordered else _sorted(value)).encode()).digest()
+    return hashlib.sha256(dumped(value if manner.is_ordered else _sorted(value), is_sorted=True).encode()).digest()
 
 
-def digest(text: str) -> dict[str, object]:
-    """What is kept of a text that is not."""
-    return {"characters": len(text), "sha256": hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()}
+def _digest(text: str) -> dict[str, object]:
+    return {"characters": len(text), "sha256": digest(text)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +91,7 @@ class _Settling:
         if isinstance(value, list):
             return [self.value(one, name, depth + 1, is_content=is_content) for one in value]
         if isinstance(value, str):
-            return digest(value) if is_content else self._text(value, name)
+            return _digest(value) if is_content else self._text(value, name)
         is_beyond = isinstance(value, int) and not -(2**63) <= value < 2**63
         return str(value) if is_beyond else value
 
@@ -101,15 +100,15 @@ class _Settling:
             return self._clean(text)
         # Rust's `Error("…")` keeps its name, as the object {"failed": "…"} does.
         variant = re.match(r"\w{1,40}(?=\()", text) if name == "status" else None
-        return {variant[0]: digest(text)} if variant else digest(text)
+        return {variant[0]: _digest(text)} if variant else _digest(text)
 
     def _key(self, key: str) -> str:
-        return self._clean(key) if len(key) <= MAX_TEXT_CHARACTERS else str(digest(key)["sha256"])
+        return self._clean(key) if len(key) <= MAX_TEXT_CHARACTERS else digest(key)
 
     def _clean(self, text: str) -> str:
         if self.secret and len(self.secret) >= 8:  # a shorter one is no secret, and could be anywhere
             text = text.replace(self.secret, "[key]")
-        return _UNSTORABLE.sub("�", text)
+        return clean(text)
 
 
 def _read(raw: bytes, settling: _Settling) -> dict[str, Any]:
@@ -133,7 +132,7 @@ def _error(body: dict[str, Any], manner: Manner) -> str | None:
         return "it says only that it failed" if body.get("success") is False else None
     if isinstance(said, dict) and isinstance(said.get("message"), str):
         said = said["message"]
-    return repeated(said if isinstance(said, str) else _dumps(said), MAX_TEXT_CHARACTERS)
+    return repeated(said if isinstance(said, str) else dumped(said, is_sorted=True), MAX_TEXT_CHARACTERS)
 
 
 def _without_noise(value: Any, manner: Manner) -> Any:
@@ -151,13 +150,9 @@ def _sorted(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _sorted(one) for key, one in value.items()}
     if isinstance(value, list):
-        return sorted((_sorted(one) for one in value), key=lambda one: (_id(one), _dumps(one)))
+        return sorted((_sorted(one) for one in value), key=lambda one: (_id(one), dumped(one, is_sorted=True)))
     return value
 
 
 def _id(value: Any) -> str:
     return str(value.get("task_id") or value.get("agent_id") or "") if isinstance(value, dict) else ""
-
-
-def _dumps(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

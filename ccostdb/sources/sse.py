@@ -15,13 +15,15 @@ from dataclasses import dataclass
 
 import httpx
 
-from ccostdb.errors import Rejected, repeated
+from ccostdb.errors import Rejected
 from ccostdb.frames import SseFramer
 from ccostdb.model import SseEvent
 from ccostdb.settings import Settings
+from ccostdb.sources.http_client import client
+from ccostdb.words import repeated
 
 CONTENT_TYPE = "text/event-stream"
-HEADERS = {"Accept": CONTENT_TYPE, "Accept-Encoding": "identity", "Cache-Control": "no-store"}
+HEADERS = {"Accept": CONTENT_TYPE, "Cache-Control": "no-store"}
 PROBE_S = 2.0
 MAX_ID_CHARACTERS = 1000  # of a last event id that is sent back
 WAITING_S = 0.01  # a frame that comes sooner had come already: a backlog is read before its connection is closed
@@ -94,8 +96,8 @@ async def is_event_stream(url: str, headers: Headers = ()) -> bool:
     try:
         async with (
             asyncio.timeout(PROBE_S),
-            _client(url, PROBE_S, headers) as client,
-            client.stream("GET", url) as response,
+            client(url, PROBE_S, HEADERS, dict(headers)) as asking,
+            asking.stream("GET", url) as response,
         ):
             return _complaint(response) is None
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError):
@@ -105,78 +107,97 @@ async def is_event_stream(url: str, headers: Headers = ()) -> bool:
 async def read_stream(
     url: str, settings: Settings, pace: Pace | None, headers: Headers = ()
 ) -> AsyncGenerator[Item, None]:
-    """The events of `url` and the fate of its connections, for ever. `headers` are sent along with every request."""
+    """The events of `url` and the fate of its connections, for ever. `headers` are sent along with every request.
+
+    What is short-lived and brings no event is a failure, whatever else it says: the next attempt waits longer.
+    """
+    now_s = asyncio.get_running_loop().time
     backoff = Backoff(settings.reconnect_initial_s, settings.reconnect_max_s)
-    async with _client(url, settings.stream_dead_after_s, headers) as client:
+    async with client(url, settings.stream_dead_after_s, HEADERS, dict(headers)) as asking:
         while True:
             framer = SseFramer(settings.frame_max_bytes)
-            is_lost = False
-            async with aclosing(_read_connection(client, url, framer, settings, pace)) as items:
+            is_lost, proven_s = False, now_s() + settings.reconnect_max_s
+            async with aclosing(_read_connection(asking, url, framer, settings, pace)) as items:
                 async for item in items:
-                    if isinstance(item, Alive) or (isinstance(item, Received) and isinstance(item.frame, SseEvent)):
+                    is_event = isinstance(item, Received) and isinstance(item.frame, SseEvent)
+                    if is_event or (isinstance(item, Alive) and now_s() >= proven_s):
                         backoff.reset()
                     is_lost = isinstance(item, Disconnected)
                     yield item
             if framer.retry_ms is not None:
                 backoff.floor_s = framer.retry_ms / 1000
             if _is_sendable(framer.last_event_id):
-                client.headers["Last-Event-ID"] = framer.last_event_id
+                asking.headers["Last-Event-ID"] = framer.last_event_id
             if is_lost:
                 await asyncio.sleep(backoff.next_s())
 
 
+class _Life:
+    """How long one connection may go on, by the clock of the running loop."""
+
+    def __init__(self, settings: Settings, pace: Pace | None) -> None:
+        self._now_s = asyncio.get_running_loop().time
+        self._settings, self._pace = settings, pace
+        self._opened_s = self._heard_s = self._now_s()
+        self._is_heard = False  # a server that takes longer than the pace to say a first thing is left the time
+
+    def hear(self, *, is_frame: bool = False) -> None:
+        """Something came now."""
+        self._is_heard |= is_frame
+        self._heard_s = self._now_s()
+
+    def due_s(self) -> float:
+        """When what comes next is waited for no longer."""
+        dead_s = self._heard_s + self._settings.stream_dead_after_s
+        if self._pace is None or not self._is_heard:
+            return dead_s
+        last_s = self._opened_s + self._settings.stream_reopen_s
+        return min(dead_s, last_s, max(self._opened_s + self._pace.reopen_s, self._now_s() + WAITING_S))
+
+    def is_full(self) -> bool:
+        """Whether a connection that is due has lived as long as it may; else it is silent."""
+        return self._is_heard and self._now_s() < self._heard_s + self._settings.stream_dead_after_s
+
+
 async def _read_connection(
-    client: httpx.AsyncClient, url: str, framer: SseFramer, settings: Settings, pace: Pace | None
+    asking: httpx.AsyncClient, url: str, framer: SseFramer, settings: Settings, pace: Pace | None
 ) -> AsyncGenerator[Item, None]:
     """One connection. Its last item is Disconnected, unless it has lived as long as it may.
 
     A backlog is read before it is closed, but no longer than the longest life: it may be one that never ends.
     """
-    now_s = asyncio.get_running_loop().time
-    opened_s = heard_s = now_s()
-    last_s = opened_s + settings.stream_reopen_s
-    is_heard = False  # a server that takes longer than the pace to say a first thing is left the time
+    life = _Life(settings, pace)
     lost = Disconnected("the server ended the stream")
     try:
         async with AsyncExitStack() as stack:
             async with asyncio.timeout(settings.stream_dead_after_s):  # httpx bounds each read, not all of the head
-                response = await stack.enter_async_context(client.stream("GET", url))
+                response = await stack.enter_async_context(asking.stream("GET", url))
             if (complaint := _complaint(response)) is not None:
                 yield Disconnected(complaint, is_error=True)
                 return
             yield Connected()
             chunks = response.aiter_bytes()
             while True:
-                due_s = dead_s = heard_s + settings.stream_dead_after_s
-                if is_heard and pace is not None:
-                    due_s = min(dead_s, last_s, max(opened_s + pace.reopen_s, now_s() + WAITING_S))
-                async with asyncio.timeout_at(due_s):
+                async with asyncio.timeout_at(life.due_s()):
                     chunk = await anext(chunks, None)
                 if chunk is None:
                     break
                 found = framer.feed(chunk)
                 if pace is None and not found:
                     yield Alive()
-                    heard_s = now_s()
+                    life.hear()
                 for frame in found:
                     yield Received(time.time_ns(), frame)
-                    is_heard, heard_s = True, now_s()
+                    life.hear(is_frame=True)
     except (httpx.RemoteProtocolError, httpx.ReadError):
         pass  # how most servers end a stream
     except (TimeoutError, httpx.ReadTimeout):
-        if is_heard and now_s() < heard_s + settings.stream_dead_after_s:
+        if life.is_full():
             return
         lost = Disconnected(f"silent for {settings.stream_dead_after_s:g} s", is_silence=True)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         lost = Disconnected(repeated(str(error)) or type(error).__name__)
     yield lost
-
-
-def _client(url: str, timeout_s: float, headers: Headers = ()) -> httpx.AsyncClient:
-    """Asks nobody else: no proxies, no redirects, no .netrc. Certificates cost memory: only for https."""
-    sent = httpx.Headers(HEADERS)
-    sent.update(dict(headers))
-    return httpx.AsyncClient(headers=sent, timeout=timeout_s, trust_env=False, verify=url.startswith("https:"))
 
 
 def _is_sendable(event_id: str) -> bool:

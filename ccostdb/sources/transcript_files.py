@@ -9,7 +9,6 @@ reject, once in a process, and read as soon as it can be.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
@@ -19,10 +18,9 @@ from pathlib import Path
 from ccostdb.errors import Rejected
 from ccostdb.model import Position, Record, Reject
 from ccostdb.sources.claude_code import parse, sightings
-from ccostdb.sources.line_reader import LineReader, looks_whole, open_regular, side_car_agent
+from ccostdb.sources.line_reader import LineReader, looks_whole, side_car_agent
+from ccostdb.sources.open_files import head_of, is_same_head, open_regular, tail_sha256
 
-HEAD_BYTES = 1024
-TAIL_BYTES = 1024
 RECORDS_A_PART = 2_000  # small enough for the processor's cache: larger parts take longer
 BYTES_A_PART = 16 * 1024 * 1024
 REJECTS_A_FILE = 1_000  # in one pass; what is more is one reject that says how many
@@ -154,6 +152,11 @@ class Shelf:
         """The files that are new, or not as they were when they were last read; but none that still cannot be read."""
         return [file for file in files if not self._is_unchanged(file) and not self._is_still_refused(file)]
 
+    def unread_bytes(self, files: Iterable[FoundFile]) -> int:
+        """How much is new in `files`, as far as their sizes tell."""
+        known = ((file, self._by_inode.get((file.device, file.inode))) for file in files)
+        return sum(max(0, file.size_bytes - (place.offset_bytes or 0 if place else 0)) for file, place in known)
+
     def read_new(self, files: Iterable[FoundFile], now_ns: int) -> Iterator[Part]:
         """What in `files` was not read before, in parts of about RECORDS_A_PART sightings or BYTES_A_PART."""
         for file in files:
@@ -208,7 +211,7 @@ class Shelf:
             failed_at = os.lseek(descriptor, 0, os.SEEK_CUR)
             self._refuse(file.path, failed_at, f"the file cannot be read: {reader.failure.strerror}", now_ns)
         position.offset_bytes = reader.offset
-        position.tail_sha256 = _tail_sha256(descriptor, reader.offset)
+        position.tail_sha256 = tail_sha256(descriptor, reader.offset)
         self._part.lines += reader.line_count
         self._part.positions.append(replace(position))
 
@@ -249,19 +252,18 @@ class Shelf:
     def _place(self, descriptor: int, file: FoundFile) -> Position:
         """Where to read on: the file's known position, or a new one at its start."""
         known = self._by_inode.get((file.device, file.inode)) or self._by_path.get(file.path)
-        if known is not None and not _has_same_head(descriptor, known):
+        if known is not None and not is_same_head(descriptor, known):
             # Another content under a known name or inode: the calls of the old one still point to its position.
             self._part.positions.append(replace(known, is_current=False))
             known = None
         if known is None:
             known = Position(self._new_id(), file.path, offset_bytes=0, first_mtime_ns=file.mtime_ns)
             self.ages[known.position_id] = file.mtime_ns
-        elif known.tail_sha256 is not None and known.tail_sha256 != _tail_sha256(descriptor, known.offset_bytes or 0):
+        elif known.tail_sha256 is not None and known.tail_sha256 != tail_sha256(descriptor, known.offset_bytes or 0):
             known.offset_bytes = 0  # the same start, but rewritten or cut: what follows differs
-        head = os.pread(descriptor, HEAD_BYTES, 0)
         known.name, known.device, known.inode = file.path, file.device, file.inode
         known.size_bytes, known.mtime_ns = file.size_bytes, file.mtime_ns
-        known.head_bytes, known.head_sha256 = len(head), hashlib.sha256(head).digest()
+        known.head_bytes, known.head_sha256 = head_of(descriptor)
         self._remember(known)
         return known
 
@@ -276,14 +278,3 @@ def _whole_tail(tail: bytes, position_id: int, offset: int, agent: str | None) -
         return parse(tail, position_id, offset, agent) if looks_whole(tail) else None
     except Rejected:
         return None
-
-
-def _tail_sha256(descriptor: int, offset: int) -> bytes:
-    """The hash of what stands before an offset: less than TAIL_BYTES only at the start of a file, or beyond its end."""
-    start = max(0, offset - TAIL_BYTES)
-    return hashlib.sha256(os.pread(descriptor, offset - start, start)).digest()
-
-
-def _has_same_head(descriptor: int, known: Position) -> bool:
-    head = os.pread(descriptor, known.head_bytes or 0, 0)
-    return len(head) == (known.head_bytes or 0) and hashlib.sha256(head).digest() == known.head_sha256

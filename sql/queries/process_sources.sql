@@ -10,7 +10,6 @@ counted_run as (
         sum(connections) as connections,
         sum(frames) as frames,
         sum(events) as events,
-        sum(rejected) as rejected,
         max(last_event_ns) as last_event_ns
     from process_run
     group by source_id
@@ -26,7 +25,6 @@ select
     counted_run.connections,
     counted_run.frames,
     counted_run.events,
-    counted_run.rejected,
     counted_run.last_event_ns
 from counted_run
 join process_run using (run_id)

@@ -12,8 +12,7 @@ select
     (select kind from source where source.source_id = one.source_id) as kind,
     (select kind from source where source.source_id = other.source_id) as other_kind,
     count(*) as hours,
-    count(*) filter (where 5 * min(one.calls, other.calls) >= 4 * max(one.calls, other.calls)) as alike_hours,
-    sum(min(one.calls, other.calls)) as calls
+    count(*) filter (where 5 * min(one.calls, other.calls) >= 4 * max(one.calls, other.calls)) as alike_hours
 from by_hour as one
 join by_hour as other on other.hour = one.hour and other.source_id > one.source_id
 group by one.source_id, other.source_id

@@ -4,7 +4,7 @@
 select
     activity_id,
     timestamp,
-    strftime('%Y-%m-%dT%H:%M:%fZ', occurred_ns / 1000000 / 1000.0, 'unixepoch') as occurred_at,
+    {{utc occurred_ns}} as occurred_at,
     (select name from source where source.source_id = activity.source_id) as source,
     event_type,
     agent_name,

@@ -19,8 +19,6 @@ select
     advice ->> '$.category' as category,
     advice ->> '$.severity' as severity,
     advice ->> '$.message' as message,
-    iif(
-        json_type(advice, '$.potential_savings') = 'integer', advice ->> '$.potential_savings', null
-    ) as potential_savings_tokens,
+    {{whole advice potential_savings}} as potential_savings_tokens,
     polled_ns
 from entry

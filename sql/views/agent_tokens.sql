@@ -29,15 +29,15 @@ entry as (
 counted as (
     select
         *,
-        iif(json_type(agent, '$.tokens_used') = 'integer', agent ->> '$.tokens_used', null) as tokens_used,
-        iif(json_type(agent, '$.tokens_saved') = 'integer', agent ->> '$.tokens_saved', null) as tokens_saved,
-        iif(json_type(agent, '$.compression_savings') = 'integer', agent ->> '$.compression_savings', null) as savings,
-        iif(json_type(agent, '$.requests') = 'integer', agent ->> '$.requests', null) as requests,
-        iif(json_type(agent, '$.message_count') = 'integer', agent ->> '$.message_count', null) as messages,
-        iif(json_type(agent, '$.total_input') = 'integer', agent ->> '$.total_input', null) as input_tokens,
-        iif(json_type(agent, '$.total_output') = 'integer', agent ->> '$.total_output', null) as output_tokens,
-        iif(json_type(agent, '$.total_context') = 'integer', agent ->> '$.total_context', null) as context_tokens,
-        iif(json_type(agent, '$.peak_context_size') = 'integer', agent ->> '$.peak_context_size', null) as peak_tokens
+        {{whole agent tokens_used}} as tokens_used,
+        {{whole agent tokens_saved}} as tokens_saved,
+        {{whole agent compression_savings}} as savings,
+        {{whole agent requests}} as requests,
+        {{whole agent message_count}} as messages,
+        {{whole agent total_input}} as input_tokens,
+        {{whole agent total_output}} as output_tokens,
+        {{whole agent total_context}} as context_tokens,
+        {{whole agent peak_context_size}} as peak_tokens
     from entry
 )
 select
@@ -45,8 +45,8 @@ select
     polled_at,
     until_at,
     null as agent_id,
-    iif(json_type(said, '$.total_tokens_used') = 'integer', said ->> '$.total_tokens_used', null) as tokens_used,
-    iif(json_type(said, '$.total_tokens_saved') = 'integer', said ->> '$.total_tokens_saved', null) as tokens_saved,
+    {{whole said total_tokens_used}} as tokens_used,
+    {{whole said total_tokens_saved}} as tokens_saved,
     case
         when json_type(said, '$.efficiency_percent') in ('integer', 'real') then (said ->> '$.efficiency_percent') / 100
         when json_type(said, '$.compression_ratio') in ('integer', 'real') then 1.0 * (said ->> '$.compression_ratio')

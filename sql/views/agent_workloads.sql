@@ -7,8 +7,8 @@ with entry as (
         polled_at,
         until_at,
         iif(one.type = 'object', one.value, '{}') as agent,
-        iif(json_type(body, '$.total_tasks') = 'integer', body ->> '$.total_tasks', null) as total_tasks,
-        iif(json_type(body, '$.pending_tasks') = 'integer', body ->> '$.pending_tasks', null) as pending_tasks,
+        {{whole body total_tasks}} as total_tasks,
+        {{whole body pending_tasks}} as pending_tasks,
         polled_ns
     from samples
     join json_each(ifnull(body, '{}'), '$.agents') as one
@@ -21,14 +21,12 @@ select
     agent ->> '$.agent_id' as agent_id,
     agent ->> '$.role' as role,
     agent ->> '$.capabilities' as capabilities,
-    iif(json_type(agent, '$.current_tasks') = 'integer', agent ->> '$.current_tasks', null) as current_tasks,
-    iif(json_type(agent, '$.max_tasks') = 'integer', agent ->> '$.max_tasks', null) as max_tasks,
-    iif(json_type(agent, '$.tasks_completed') = 'integer', agent ->> '$.tasks_completed', null) as tasks_completed,
-    iif(json_type(agent, '$.tasks_failed') = 'integer', agent ->> '$.tasks_failed', null) as tasks_failed,
-    iif(json_type(agent, '$.success_rate') in ('integer', 'real'), agent ->> '$.success_rate', null) as success_rate,
-    iif(
-        json_type(agent, '$.avg_completion_time') in ('integer', 'real'), agent ->> '$.avg_completion_time', null
-    ) as avg_completion_time,
+    {{whole agent current_tasks}} as current_tasks,
+    {{whole agent max_tasks}} as max_tasks,
+    {{whole agent tasks_completed}} as tasks_completed,
+    {{whole agent tasks_failed}} as tasks_failed,
+    {{number agent success_rate}} as success_rate,
+    {{number agent avg_completion_time}} as avg_completion_time,
     total_tasks,
     pending_tasks,
     polled_ns

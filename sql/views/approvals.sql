@@ -2,7 +2,7 @@
 -- NULL: not said. decision NULL: the daemon made none; approval_request_id is the caller's.
 select
     event_id,
-    strftime('%Y-%m-%dT%H:%M:%fZ', occurred_ns / 1000000 / 1000.0, 'unixepoch') as asked_at,
+    {{utc occurred_ns}} as asked_at,
     profile,
     payload ->> '$.action_family' as action_family,
     payload ->> '$.decision' as decision,

@@ -3,7 +3,7 @@
 -- cost. Sort by occurred_ns: it is indexed.
 select
     call_id,
-    strftime('%Y-%m-%dT%H:%M:%fZ', occurred_ns / 1000000 / 1000.0, 'unixepoch') as occurred_at,
+    {{utc occurred_ns}} as occurred_at,
     (select name from source where source.source_id = call.source_id) as source,
     (select provider from model where model.model_id = call.model_id) as provider,
     (select name from model where model.model_id = call.model_id) as model,

@@ -2,7 +2,7 @@
 -- 1 or 0; failed_checks is said by closeouts only.
 select
     event_id,
-    strftime('%Y-%m-%dT%H:%M:%fZ', occurred_ns / 1000000 / 1000.0, 'unixepoch') as occurred_at,
+    {{utc occurred_ns}} as occurred_at,
     profile,
     iif(kind = 'evaluate_closeout', 'closeout', 'checkpoint') as type,
     payload ->> '$.session_state.session_id' as session_id,

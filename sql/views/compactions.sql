@@ -2,7 +2,7 @@
 -- is 1 or 0.
 select
     event_id,
-    strftime('%Y-%m-%dT%H:%M:%fZ', occurred_ns / 1000000 / 1000.0, 'unixepoch') as occurred_at,
+    {{utc occurred_ns}} as occurred_at,
     profile,
     payload ->> '$.mode' as mode,
     payload ->> '$.scope' as scope,

@@ -12,7 +12,7 @@ with told as (
 )
 select
     event_id,
-    strftime('%Y-%m-%dT%H:%M:%fZ', occurred_ns / 1000000 / 1000.0, 'unixepoch') as occurred_at,
+    {{utc occurred_ns}} as occurred_at,
     profile,
     case kind
         when 'evaluate_closeout' then 'closeout'
@@ -36,14 +36,8 @@ select
     payload ->> '$.reason' as reason,
     payload ->> '$.context_health.cost.status' as cost_status,
     payload ->> '$.context_health.cost.model' as cost_model,
-    iif(
-        json_type(payload, '$.context_health.cost.session_estimate_usd') in ('integer', 'real'),
-        payload ->> '$.context_health.cost.session_estimate_usd', null
-    ) as session_cumulative_cost_usd_estimate,
-    iif(
-        json_type(payload, '$.context_health.cost.focus_item_estimate_usd') in ('integer', 'real'),
-        payload ->> '$.context_health.cost.focus_item_estimate_usd', null
-    ) as focus_item_cumulative_cost_usd_estimate,
+    {{number payload context_health.cost.session_estimate_usd}} as session_cumulative_cost_usd_estimate,
+    {{number payload context_health.cost.focus_item_estimate_usd}} as focus_item_cumulative_cost_usd_estimate,
     payload ->> '$.context_health.cost.session_warn_threshold_usd' as session_warn_threshold_usd,
     payload ->> '$.context_health.cost.focus_item_warn_threshold_usd' as focus_item_warn_threshold_usd,
     json_array_length(payload, '$.context_health.cost.alerts') as cost_alerts,

@@ -2,7 +2,7 @@
 -- less computed. NULL: no model named.
 select
     call_id,
-    strftime('%Y-%m-%dT%H:%M:%fZ', occurred_ns / 1000000 / 1000.0, 'unixepoch') as occurred_at,
+    {{utc occurred_ns}} as occurred_at,
     (select name from source where source.source_id = call.source_id) as source,
     (select name from model where model.model_id = call.model_id) as model,
     reported_nusd / 1e9 as reported_cost_usd,

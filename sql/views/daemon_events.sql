@@ -7,7 +7,7 @@ select
     kind,
     profile,
     timestamp,
-    strftime('%Y-%m-%dT%H:%M:%fZ', occurred_ns / 1000000 / 1000.0, 'unixepoch') as occurred_at,
+    {{utc occurred_ns}} as occurred_at,
     runtime,
     payload,
     (select name from source where source.source_id = daemon_event.source_id) as source

@@ -2,7 +2,8 @@
 -- lease_expires_at are the latest, actor_id and current_activity those of the latest event that says them. start_count is
 -- how often it was started, as the daemon counts. A session that took over another names it as prior_session_id; the other
 -- has end_type 'takeover'. clear_session names no session: it ends the one that spoke last in the same profile, state file
--- and actor, where nothing else was cleared since. Without an end it may be running, or its end was not heard.
+-- and actor, where nothing else was cleared since. A session that spoke again after its end has none. Without an end it may
+-- be running, or its end was not heard.
 with told as (
     select
         daemon_event_id,
@@ -21,14 +22,10 @@ with told as (
         payload ->> '$.prior_session_id' as prior_session_id,
         payload ->> '$.prior_actor_id' as prior_actor_id,
         payload ->> '$.reason' as reason,
-        iif(json_type(payload, '$.start_count') = 'integer', payload ->> '$.start_count', null) as start_count,
-        iif(json_type(payload, '$.started_at_epoch_s') = 'integer', payload ->> '$.started_at_epoch_s', null) as started_s,
-        iif(
-            json_type(payload, '$.last_heartbeat_at_epoch_s') = 'integer', payload ->> '$.last_heartbeat_at_epoch_s', null
-        ) as heartbeat_s,
-        iif(
-            json_type(payload, '$.lease_expires_at_epoch_s') = 'integer', payload ->> '$.lease_expires_at_epoch_s', null
-        ) as lease_s
+        {{whole payload start_count}} as start_count,
+        {{whole payload started_at_epoch_s}} as started_s,
+        {{whole payload last_heartbeat_at_epoch_s}} as heartbeat_s,
+        {{whole payload lease_expires_at_epoch_s}} as lease_s
     from daemon_event
     where kind in ('start_session', 'heartbeat_session', 'takeover_session')
         or (kind = 'clear_session' and payload ->> '$.cleared' = 1)
@@ -85,7 +82,8 @@ sums as (
         max(lease_s) as lease_s,
         count(*) filter (where kind = 'takeover_session') as takeovers,
         max(prior_session_id) as prior_session_id,
-        max(prior_actor_id) as prior_actor_id
+        max(prior_actor_id) as prior_actor_id,
+        max(iif(kind = 'clear_session', null, occurred_ns)) as spoke_ns
     from told
     where session_id is not null
     group by profile, session_id
@@ -107,11 +105,12 @@ select
     takeovers,
     prior_session_id,
     prior_actor_id,
-    strftime('%Y-%m-%dT%H:%M:%fZ', ended_ns / 1000000 / 1000.0, 'unixepoch') as ended_at,
+    {{utc ended_ns}} as ended_at,
     last_end.type as end_type,
     last_end.reason as end_reason,
     (select name from source where source.source_id = sums.source_id) as source
 from sums
 left join last_actor on last_actor.session_id = sums.session_id and last_actor.profile is sums.profile
 left join last_activity on last_activity.session_id = sums.session_id and last_activity.profile is sums.profile
-left join last_end on last_end.session_id = sums.session_id and last_end.profile is sums.profile
+left join last_end
+    on last_end.session_id = sums.session_id and last_end.profile is sums.profile and ended_ns >= ifnull(spoke_ns, 0)

@@ -5,10 +5,10 @@
 select
     (select name from source where source.source_id = gap.source_id) as source,
     kind,
-    strftime('%Y-%m-%dT%H:%M:%fZ', from_ns / 1000000 / 1000.0, 'unixepoch') as from_at,
-    strftime('%Y-%m-%dT%H:%M:%fZ', to_ns / 1000000 / 1000.0, 'unixepoch') as to_at,
+    {{utc from_ns}} as from_at,
+    {{utc to_ns}} as to_at,
     calls as missing_calls,
     cost_nusd / 1e9 as missing_cost_usd,
-    strftime('%Y-%m-%dT%H:%M:%fZ', detected_ns / 1000000 / 1000.0, 'unixepoch') as detected_at,
+    {{utc detected_ns}} as detected_at,
     events as missing_events
 from gap

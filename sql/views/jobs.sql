@@ -2,7 +2,7 @@
 -- running, or was killed and no process has been started since. seconds NULL: it has no end. detail NULL: nothing to say.
 select
     job,
-    strftime('%Y-%m-%dT%H:%M:%fZ', started_ns / 1000000 / 1000.0, 'unixepoch') as started_at,
+    {{utc started_ns}} as started_at,
     (ended_ns - started_ns) / 1e9 as seconds,
     iif(outcome = 'failed' and ended_ns is null, 'killed', outcome) as outcome,
     detail

@@ -2,8 +2,8 @@
 -- of the cost of all rows. A sum is NULL where no call says it, share where cost_usd is.
 select
     (select name from project where project.project_id = daily_usage.project_id) as project,
-    strftime('%Y-%m-%dT%H:%M:%fZ', min(first_ns) / 1000000 / 1000.0, 'unixepoch') as first_at,
-    strftime('%Y-%m-%dT%H:%M:%fZ', max(last_ns) / 1000000 / 1000.0, 'unixepoch') as last_at,
+    {{utc min(first_ns)}} as first_at,
+    {{utc max(last_ns)}} as last_at,
     1.0 * sum(cost_nusd) / sum(sum(cost_nusd)) over () as share,
     {{measures shown}}
 from daily_usage

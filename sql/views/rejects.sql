@@ -2,7 +2,7 @@
 -- excerpt NULL: nothing of it may be kept.
 select
     (select name from source where source.source_id = rejected.source_id) as source,
-    strftime('%Y-%m-%dT%H:%M:%fZ', at_ns / 1000000 / 1000.0, 'unixepoch') as at,
+    {{utc at_ns}} as at,
     reason,
     excerpt
 from rejected

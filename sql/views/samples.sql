@@ -5,9 +5,9 @@ select
     sample_id,
     (select name from source where source.source_id = sample.source_id) as source,
     endpoint,
-    strftime('%Y-%m-%dT%H:%M:%fZ', polled_ns / 1000000 / 1000.0, 'unixepoch') as polled_at,
+    {{utc polled_ns}} as polled_at,
     (
-        select strftime('%Y-%m-%dT%H:%M:%fZ', later.polled_ns / 1000000 / 1000.0, 'unixepoch')
+        select {{utc later.polled_ns}}
         from sample as later
         where later.source_id = sample.source_id
             and later.endpoint = sample.endpoint

@@ -5,8 +5,8 @@ with by_session as (
     select
         daily_usage.session_id as id,
         min(printf('%019d %d', first_ns, project_id)) as first_call,
-        strftime('%Y-%m-%dT%H:%M:%fZ', min(first_ns) / 1000000 / 1000.0, 'unixepoch') as started_at,
-        strftime('%Y-%m-%dT%H:%M:%fZ', max(last_ns) / 1000000 / 1000.0, 'unixepoch') as ended_at,
+        {{utc min(first_ns)}} as started_at,
+        {{utc max(last_ns)}} as ended_at,
         group_concat(distinct model_id) as model_ids,
         {{measures shown}}
     from daily_usage

@@ -10,8 +10,8 @@ with by_source as (
 select
     name as source,
     counted,
-    strftime('%Y-%m-%dT%H:%M:%fZ', min(first_ns) / 1000000 / 1000.0, 'unixepoch') as first_at,
-    strftime('%Y-%m-%dT%H:%M:%fZ', max(last_ns) / 1000000 / 1000.0, 'unixepoch') as last_at,
+    {{utc min(first_ns)}} as first_at,
+    {{utc max(last_ns)}} as last_at,
     sum(cost_nusd) filter (where counted) * 1.0 / sum(sum(cost_nusd) filter (where counted)) over () as share,
     {{measures shown}}
 from by_source
