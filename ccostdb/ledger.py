@@ -136,7 +136,7 @@ def _origin_of(call: Call, ages: Mapping[int, int]) -> tuple[bool, int, str, int
 def finish(call: Call, book: PriceBook) -> Call:
     """The folded call with its total and its price: everything that follows from the rest."""
     usage = usage_of(call)
-    call.total_tokens = sum(usage[:5])
+    call.total_tokens = usage[0] + usage[1] + usage[2] + usage[3] + usage[4]
     call.computed_nusd, call.uncached_nusd = book.cost(call.claim.model, call.occurred_ns, usage)
     return call
 

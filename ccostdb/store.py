@@ -19,7 +19,7 @@ import aiosqlite
 
 from ccostdb import rollups
 from ccostdb.clock import calendar_row
-from ccostdb.memory import spent_freely
+from ccostdb.machine import without_cycles
 from ccostdb.model import QUARTER_HOUR_NS, QUARTER_HOUR_S, Batch, Call, Position, call_of_row
 from ccostdb.prices.book import PriceBook, Rate
 from ccostdb.resources import sql
@@ -145,8 +145,10 @@ class Store:
     async def stored_calls(self, call_ids: Iterable[str]) -> dict[str, Call]:
         """The calls that the ledger has of these."""
         wanted = tuple(call_ids if self._stored_ids is None else self._stored_ids.intersection(call_ids))
+        if not wanted:
+            return {}
         # Padded to a power of two: sqlite3 keeps a hundred statements, and each number of ids would be another one.
-        wanted += wanted[:1] * ((1 << (len(wanted) - 1).bit_length()) - len(wanted)) if wanted else ()
+        wanted += wanted[:1] * ((1 << (len(wanted) - 1).bit_length()) - len(wanted))
         query = sql("store/stored_calls.sql").replace("(?)", places(wanted))
         async with self.db.execute(query, wanted) as cursor:
             return {row[0]: call_of_row(row) async for row in cursor}
@@ -170,7 +172,7 @@ class Store:
         try:
             async with self.alone() as db:
                 await db.execute("pragma synchronous = normal")
-            with spent_freely():
+            with without_cycles():
                 yield
         finally:
             self._stored_ids = None  # spread over all the memory that the import took, they would keep it

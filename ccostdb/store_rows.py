@@ -70,18 +70,18 @@ def call_rows(source_id: int, calls: list[Call], ids: Ids) -> tuple[list[Row], l
     rows: list[Row] = []
     rare_rows: list[Row] = []
     for call in calls:
-        claim = call.claim
-        new, output, write_5m, write_1h, read, searches, _, _, _, advisor = claim.usage or _NO_USAGE
-        # Made for each message of an import: one tuple, as its columns lie above.
+        # Made for each message of an import: taken apart at once, and one tuple, as its columns lie above.
+        usage, model, agent, instance, is_sidechain, status, request, entry, version, branch, said, nusd = call.claim
+        new, output, write_5m, write_1h, read, searches, speed, tier, geo, advisor = usage or _NO_USAGE
         row = (
-            source_id, models[claim.model], projects[call.project], agents[claim.agent], sessions[call.session],
-            contexts[context_of(claim)], call.call_id, call.occurred_ns, new, output, write_5m, write_1h,
-            read, searches, claim.agent_instance, claim.is_sidechain, claim.request_id, call.total_tokens,
+            source_id, models[model], projects[call.project], agents[agent], sessions[call.session],
+            contexts[speed, tier, geo, entry, version, branch], call.call_id, call.occurred_ns, new, output, write_5m,
+            write_1h, read, searches, instance, is_sidechain, request, call.total_tokens,
             call.computed_nusd, call.uncached_nusd, call.record_rank, call.position_id, call.position_offset,
             call.origin_position_id, call.origin_offset,
         )  # fmt: skip
         rare = (
-            call.is_receipt_time, advisor, claim.status, claim.reported_text, claim.reported_nusd,
+            call.is_receipt_time, advisor, status, said, nusd,
             call.is_copied, call.rivals, call.latency_ms, call.is_response_cache_hit,
         )  # fmt: skip
         if rare == _NOTHING_RARE:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import AsyncExitStack
 from copy import copy
 from dataclasses import dataclass
 
 from ccostdb import ledger
 from ccostdb.ingest.outcome import Outcome, Progress, recorded_run
-from ccostdb.memory import give_back
+from ccostdb.machine import give_back_memory, on_one_core
 from ccostdb.model import Batch
 from ccostdb.prices.book import PriceBook
 from ccostdb.settings import Settings
@@ -66,7 +66,11 @@ class _Pass:
         total_bytes, done_bytes = sum(file.size_bytes for file in files), 0
         parts = self.shelf.read_new(files, time.time_ns())
         is_much = self.shelf.unread_bytes(files) > BYTES_A_PART
-        async with self.store.importing() if is_much else nullcontext():
+        async with AsyncExitStack() as stack:
+            if is_much:
+                await stack.enter_async_context(self.store.importing())
+            if is_much and self.is_alone:
+                stack.enter_context(on_one_core())
             while not stop.is_set() and (part := await self._next(parts)) is not None:
                 await self._append(part)
                 done_bytes += part.bytes_done
@@ -75,7 +79,7 @@ class _Pass:
             if not stop.is_set():  # views are right all the same, and whoever stops us waits
                 await self.store.refresh()
         if is_much and not self.is_alone:
-            give_back()
+            give_back_memory()
 
     async def _next(self, parts: Iterator[Part]) -> Part | None:
         """The next part: read in a thread where others need this one, else here, which is quicker by a twentieth."""

@@ -118,12 +118,10 @@ def _repeats(found: Line, held: Line) -> bool:
     The time must be later, and both of the form in which text sorts like time: `2026-08-12T12:00:00.000Z`.
     """
     after, before, later, earlier = found.message, held.message, found.timestamp, held.timestamp
+    if after is None or before is None or after.id is None or after.id != before.id:
+        return False
     return (
-        after is not None
-        and before is not None
-        and after.id is not None
-        and after.id == before.id
-        and found.request_id == held.request_id
+        found.request_id == held.request_id
         and found.session_id == held.session_id
         and found.cwd == held.cwd
         and found.type == held.type

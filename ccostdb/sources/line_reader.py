@@ -88,11 +88,10 @@ def side_car_agent(path: str) -> str | None:
 
     It is read when lines of the transcript are: lines that were read before it was written keep "subagent".
     """
-    transcript = Path(path)
-    if not transcript.name.startswith("agent-"):
+    if not os.path.basename(path).startswith("agent-"):  # noqa: PTH119 - asked of every file of an import
         return None
     try:
-        with open_regular(str(transcript.with_suffix(".meta.json"))) as descriptor:
+        with open_regular(str(Path(path).with_suffix(".meta.json"))) as descriptor:
             found = object_of(os.read(descriptor, SIDE_CAR_BYTES)) or {}
     except (OSError, ValueError):  # a name with a NUL is no file's
         return None
