@@ -8,21 +8,22 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import IO, TextIO
-from urllib.parse import parse_qsl, quote, urlsplit
+from typing import IO, Any, TextIO
+from urllib.parse import quote, unquote_plus, urlsplit
 
 from ccostdb.clock import iso
 from ccostdb.errors import CcostError
-from ccostdb.schema import make_folder
+from ccostdb.lock import make_folder
 from ccostdb.settings import KEYS, Settings
 
 MOST_BYTES = 5_000_000
 KEPT_FILES = 3  # beside the one that is written
 MOST_CHARACTERS = 10_000
 LEAST_SECRET = 4  # characters; a shorter text is no key, and would be found in every word
+NO_SECRETS = ("profile", "family")  # in the query of CCD's address: they say what is sent
 HIDDEN = "[hidden]"
 
 
@@ -61,7 +62,10 @@ def secrets_of(settings: Settings) -> tuple[str, ...]:
             found.add(value)
         elif key.is_secret and value:
             found |= {part for _, text in value for part in (text, text.split()[-1] if text else "")}
-    found |= {value for _, value in parse_qsl(urlsplit(settings.ccd_url).query)}
+    for part in urlsplit(settings.ccd_url).query.split("&"):
+        name, _, value = part.partition("=")
+        if name not in NO_SECRETS:
+            found |= {value or name, unquote_plus(value or name)}
     return tuple(sorted(each for each in found if len(each) >= LEAST_SECRET))
 
 
@@ -71,6 +75,12 @@ def hidden(text: str, secrets: Iterable[str]) -> str:
     for form in sorted(forms, key=len, reverse=True):  # one may be part of another
         text = text.replace(form, HIDDEN)
     return text
+
+
+def without_secrets(row: Mapping[str, Any], secrets: Iterable[str]) -> dict[str, Any]:
+    """A row about a source, whose name and error may come from an address, with no secret in them."""
+    told = {name: hidden(row[name], secrets) for name in ("source", "error") if isinstance(row.get(name), str)}
+    return {**row, **told}
 
 
 def _escaped(text: str, kept: str = "") -> str:

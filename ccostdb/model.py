@@ -258,6 +258,7 @@ class Batch:
     daemon_events: list[DaemonEvent] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
+    longer_gap: Gap | None = None  # the last gap of its kind goes on with it
     rejects: list[Reject] = field(default_factory=list)
     positions: list[Position] = field(default_factory=list)
     frames: int = 0

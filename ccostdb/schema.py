@@ -6,28 +6,25 @@ Migrations and the price sync run in a child process (`upgrade.py`), because sql
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from ccostdb.errors import CcostError, NotOurs, SchemaTooNew, StoreBusy
+from ccostdb.lock import real_path, writing_lock
 from ccostdb.prices.sync import book_digest
 from ccostdb.resources import sql_names
 from ccostdb.settings import Settings
 from ccostdb.views import view_statements
 
 APPLICATION_ID = 0x63636F73  # "ccos"
-SQLITE_FLOOR = (3, 38, 0)
 WRITER_PRAGMAS = (
     "pragma journal_mode = wal",
     "pragma synchronous = full",  # free where a transaction is a batch
@@ -70,7 +67,7 @@ def views_sha256() -> str:
 def inspect(settings: Settings) -> Condition:
     """Looks at the file without changing it. Raises NotOurs and SchemaTooNew."""
     path = settings.db
-    if not path.exists() or path.stat().st_size == 0:
+    if not real_path(path).exists() or path.stat().st_size == 0:
         return Condition(0)
     try:
         with closing(_connect_read_only(path)) as con:
@@ -88,11 +85,12 @@ def inspect(settings: Settings) -> Condition:
             if version < schema_version():
                 return Condition(version)
             views, prices = con.execute("select views_sha256, prices_digest from ledger").fetchone()
+            otherwise = "select 1 from source where kind = 'cco' and counted_setting is not ?"
             return Condition(
                 version,
                 is_readable=views == views_sha256(),
                 is_priced=prices == book_digest(settings.user_prices),
-                is_counted=not _is_given(settings) or con.execute(*_counted_otherwise(settings)).fetchone() is None,
+                is_counted=not _is_given(settings) or not con.execute(otherwise, (settings.cco_counted,)).fetchall(),
             )
     except sqlite3.DatabaseError as error:
         if "not a database" in str(error):
@@ -103,10 +101,6 @@ def inspect(settings: Settings) -> Condition:
 def _is_given(settings: Settings) -> bool:
     """Whether the settings say if CCO counts: true, false, or auto. Where they do not, the ledger's own word stands."""
     return settings.cco_counted is not None or "cco_counted" in settings.origins
-
-
-def _counted_otherwise(settings: Settings) -> tuple[str, tuple[bool | None]]:
-    return "select 1 from source where kind = 'cco' and counted_setting is not ?", (settings.cco_counted,)
 
 
 def read_only_uri(path: Path) -> str:
@@ -152,54 +146,6 @@ def refuse_absent(settings: Settings) -> None:
     if not settings.db.exists():
         hint = "Make one with 'ccostdb ingest', or see 'ccostdb demo'."
         raise CcostError(f"There is no ledger at {settings.db}.", hint)
-
-
-@contextmanager
-def writing_lock(path: Path) -> Iterator[None]:
-    """Holds `<database>.lock` for this process. Raises StoreBusy where another one does.
-
-    The lock lies beside the file itself, whatever link leads there: so do the files of SQLite's own.
-    """
-    _refuse_old_sqlite()
-    path = real_path(path)
-    make_folder(path.parent)
-    lock = FileLock(f"{path}.lock", mode=0o600)
-    try:
-        lock.acquire(timeout=0.2, poll_interval=0.02)  # longer than is_written holds it
-    except Timeout:
-        raise StoreBusy(
-            f"Another ccostdb process writes {path}.",
-            "Wait until it has finished, or stop it; reading works meanwhile.",
-        ) from None
-    except OSError as error:
-        message = f"{path}.lock cannot be written: {error.strerror}."
-        raise CcostError(message, "Choose another file with --db.") from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def is_written(path: Path) -> bool:
-    """Whether a process writes a ledger now: it alone holds the lock. A lock file that nobody holds says nothing."""
-    place = Path(f"{real_path(path)}.lock")
-    if not place.exists():
-        return False
-    lock = FileLock(place, mode=0o600)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return True
-    lock.release()
-    return False
-
-
-def real_path(path: Path) -> Path:
-    """The file that a path leads to, over all links."""
-    try:
-        return path.resolve()
-    except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself, until Python 3.13
-        raise CcostError(f"{path} leads to no file.", "Choose another file with --db.") from error
 
 
 def prepare(settings: Settings) -> None:
@@ -272,26 +218,3 @@ def _new_backup(path: Path, version: int) -> Path:
             os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))  # O_EXCL follows no link
             return target
     raise AssertionError("numbers do not end")
-
-
-def make_folder(folder: Path, hint: str = "Choose another with --db.") -> None:
-    """Makes the folder and its missing parents, for this user only."""
-    missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    try:
-        for each in reversed(missing):
-            each.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        message = f"The folder {folder} cannot be made: {error.strerror}."
-        raise CcostError(message, hint) from error
-
-
-def _refuse_old_sqlite() -> None:
-    if sqlite3.sqlite_version_info < SQLITE_FLOOR:
-        raise CcostError(
-            f"SQLite {sqlite3.sqlite_version} is too old: ccostdb needs 3.38.", "Use a newer build of Python."
-        )
-    if importlib.util.find_spec("pysqlite3"):
-        raise CcostError(
-            "The package pysqlite3 is installed beside ccostdb: two SQLite libraries in one process break file locks.",
-            "Remove it with 'pip uninstall pysqlite3 pysqlite3-binary', or give ccostdb an environment of its own.",
-        )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
 MAX_URL_CHARACTERS = 2000
+MAX_DIGITS = 20
 
 
 def read_text(value: object, _: Path) -> str:
@@ -64,10 +65,7 @@ def read_seconds(value: object, _: Path) -> float:
 
 
 def read_bytes(value: object, _: Path) -> int:
-    text = str(value).replace("_", "")
-    if not text.isascii() or not text.isdigit() or not 1024 <= int(text) < 2**31:
-        raise ValueError("a whole number of bytes from 1024 to 2147483647")
-    return int(text)
+    return _whole(str(value).replace("_", ""), 1024, 2**31 - 1, "a whole number of bytes from 1024 to 2147483647")
 
 
 def one_of(*known: str) -> Callable[[object, Path], str]:
@@ -148,27 +146,26 @@ def _is_host(host: str) -> bool:
 
 def read_days(value: object, _: Path) -> int | None:
     """None is 'never': it is kept for ever."""
-    text = str(value).strip().lower()
-    if text == "never":
+    if str(value).strip().lower() == "never":
         return None
-    if isinstance(value, bool) or not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 36500:
-        raise ValueError("a whole number of days from 1 to 36500, or never")
-    return int(text)
+    return _whole(value, 1, 36500, "a whole number of days from 1 to 36500, or never")
 
 
 def read_count(value: object, _: Path) -> int:
     """A whole number above 0."""
-    text = str(value).strip()
-    if isinstance(value, bool) or not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 10_000:
-        raise ValueError("a whole number from 1 to 10000")
-    return int(text)
+    return _whole(value, 1, 10_000, "a whole number from 1 to 10000")
 
 
 def read_port(value: object, _: Path) -> int:
     """A port; 0 is off."""
+    return _whole(value, 0, 65535, "a port from 1 to 65535, or 0 for none")
+
+
+def _whole(value: object, least: int, most: int, expected: str) -> int:
     text = str(value).strip()
-    if isinstance(value, bool) or not text.isascii() or not text.isdigit() or int(text) > 65535:
-        raise ValueError("a port from 1 to 65535, or 0 for none")
+    is_short = len(text) <= MAX_DIGITS  # Python reads no number of over 4,300
+    if not (is_short and text.isascii() and text.isdigit() and least <= int(text) <= most):
+        raise ValueError(expected)
     return int(text)
 
 

@@ -130,6 +130,8 @@ KEYS = (
     Key("backup_keep", "backup.keep", read_count, "how many backups are kept"),
     Key("backup_folder", "backup.folder", read_path, "where backups lie"),
 )
+# What a program that we start must not be told; the query of an address may be a key.
+SECRET_VARIABLES = frozenset(key.variable for key in KEYS if key.is_secret or key.name == "ccd_url")
 _BY_NAME = {key.name: key for key in KEYS}
 _BY_PLACE = {key.place: key for key in KEYS}
 _BY_VARIABLE = {key.variable: key for key in KEYS}
@@ -193,8 +195,11 @@ def _with_file(settings: Settings, path: Path, shown: str) -> Settings:
 
     try:
         table = tomllib.loads(text)
+        repr(table)  # ValueError for a number that is too long to be shown, whatever it is for
     except tomllib.TOMLDecodeError as error:
         raise BadSettings(f"{shown} is no valid TOML: {error}.") from error
+    except (ValueError, RecursionError) as error:
+        raise BadSettings(f"{shown} holds a number that is too long, or lists in too many lists.") from error
     for name, field_name in LISTS.items():
         entries = table.pop(name, [])
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):

@@ -19,11 +19,12 @@ import aiosqlite
 
 from ccostdb import rollups
 from ccostdb.clock import calendar_row
+from ccostdb.lock import writing_lock
 from ccostdb.machine import without_cycles
 from ccostdb.model import QUARTER_HOUR_NS, QUARTER_HOUR_S, Batch, Call, Position, call_of_row
 from ccostdb.prices.book import PriceBook, Rate
 from ccostdb.resources import sql
-from ccostdb.schema import WRITER_PRAGMAS, prepare, writing_lock
+from ccostdb.schema import WRITER_PRAGMAS, prepare
 from ccostdb.settings import Settings
 from ccostdb.store_names import Names
 from ccostdb.store_rows import (
@@ -260,6 +261,9 @@ class Store:
         await self.db.executemany(sql("store/add_sample.sql"), samples)
         for gap in batch.gaps:
             await self.db.execute(sql("store/add_gap.sql"), (source_id, *gap_of(gap)))
+        if (more := batch.longer_gap) is not None:
+            row = (more.kind, more.to_ns, more.detected_ns, more.events, source_id)
+            await self.db.execute(sql("store/lengthen_gap.sql"), row)
         rejects = [(source_id, each.at_ns, each.place, each.reason, each.excerpt, each.times) for each in batch.rejects]
         await self.db.executemany(sql("store/add_rejected.sql"), rejects)
 

@@ -16,7 +16,7 @@ HOLD = """
 import signal, sys, time
 from pathlib import Path
 from ccostdb.daemon.record import recorded
-from ccostdb.schema import writing_lock
+from ccostdb.lock import writing_lock
 from ccostdb.settings import Settings
 if "deaf" in sys.argv:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

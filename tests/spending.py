@@ -14,7 +14,9 @@ from ledger_rows import add_calls, add_name, add_source
 from ccostdb import budgets
 from ccostdb.budgets.standing import Standing
 from ccostdb.clock import parse_ns
-from ccostdb.schema import prepare, writing_lock
+from ccostdb.errors import CcostError
+from ccostdb.lock import writing_lock
+from ccostdb.schema import prepare
 from ccostdb.settings import Settings
 from ccostdb.store import open_store
 
@@ -49,11 +51,14 @@ def spend(path: Path, usd: float | None, at_ns: int = NOW, **names: str) -> None
 
 
 def checked(settings: Settings, now_ns: int = NOW) -> str | None:
-    """What one run of the job says, in a process of its own as far as the ledger can tell."""
+    """What one run of the job says, or why it failed, in a process of its own as far as the ledger can tell."""
 
     async def run() -> str | None:
         async with open_store(settings) as store:
-            return await budgets.check(store, settings, now_ns)
+            try:
+                return await budgets.check(store, settings, now_ns)
+            except CcostError as error:
+                return error.message
 
     return asyncio.run(run())
 

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from http.client import HTTPConnection
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 from commands import ccostdb, environment, opened, run
+from ledger_rows import add_source
 from recorders import BOUND_S, HOLD, SLEEP, process, wait_for
 from transcripts import line, write
 
@@ -28,7 +30,7 @@ from ccostdb.daemon.record import (
     record_path,
 )
 from ccostdb.errors import CcostError
-from ccostdb.schema import is_written, writing_lock
+from ccostdb.lock import is_written, writing_lock
 from ccostdb.settings import Settings
 
 
@@ -63,7 +65,18 @@ def test_stop_ends_the_process_that_records(settings: Settings) -> None:
     assert (result.exit_code, result.stdout) == (0, "Nothing to stop: it is not running.\n")
 
 
-def test_stop_never_signals_a_process_that_took_the_number_of_one_that_recorded(settings: Settings) -> None:
+def test_stop_waits_for_a_process_that_is_ending_already(settings: Settings) -> None:
+    ending = HOLD.replace("time.sleep(600)", "time.sleep(1); sys.exit()")
+    with process("-c", ending, str(settings.db), "mute"):
+        result = ccostdb("stop")
+        assert (result.exit_code, result.stdout) == (0, "Nothing to stop: it is not running.\n")
+    assert not is_written(settings.db)
+
+
+def test_stop_never_signals_a_process_that_took_the_number_of_one_that_recorded(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(background, "RECORD_S", 0.2)
     with process("-c", HOLD, str(settings.db)) as made:
         left = json.loads(record_path(settings.db).read_text())
         made.kill()
@@ -75,7 +88,10 @@ def test_stop_never_signals_a_process_that_took_the_number_of_one_that_recorded(
         assert stranger.poll() is None
 
 
-def test_stop_does_not_look_for_a_process_that_never_said_who_it_is(settings: Settings) -> None:
+def test_stop_does_not_look_for_a_process_that_never_said_who_it_is(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(background, "RECORD_S", 0.2)
     with process("-c", HOLD, str(settings.db), "mute") as made:
         assert ccostdb("stop").exit_code == 1
         assert (ccostdb("status").exit_code, told()["status"]) == (3, "busy")
@@ -112,12 +128,49 @@ def test_status_tells_the_process_and_its_sources(ledger: Path) -> None:
         result = ccostdb("status")
         assert result.exit_code == 0
         assert f"pid {made.pid}, ccostdb " in result.stdout
+        assert "\nHealth: there is no endpoint.\n" in result.stdout
         found = told()
         assert (found["status"], found["pid"], found["health_url"]) == ("running", made.pid, None)
         assert 0 <= found["uptime_seconds"] < BOUND_S
         assert [(each["source"], each["last_event_at"]) for each in found["sources"]] == [
             ("claude-code", "2026-07-02T11:00:00.000Z")
         ]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1", "http://127.0.0.1:99999999/health", "http://127.0.0.1:x", "http://a:b:9"]
+)
+def test_an_address_of_a_record_that_is_none_has_no_answer(ledger: Path, url: str) -> None:
+    with process("-c", HOLD, str(ledger)):
+        record = json.loads(record_path(ledger).read_text())
+        record_path(ledger).write_text(json.dumps({**record, "health_url": url}))
+        assert (told()["status"], told()["health"], told()["health_url"]) == ("running", None, url)
+
+
+def test_a_source_that_never_answered_is_told_only_while_the_running_process_looks_for_it(ledger: Path) -> None:
+    with opened(ledger) as con:
+        add = "insert into run (source_id, started_ns, updated_ns, outcome) values (?, ?, 1, 'failed')"
+        source = add_source(con, "cco")
+        con.execute(add, (source, 1))
+        assert [each["source"] for each in told()["sources"]] == ["claude-code"]
+        with process("-c", HOLD, str(ledger)):
+            assert [each["source"] for each in told()["sources"]] == ["claude-code"]
+            con.execute(add, (source, time.time_ns()))
+            assert [each["source"] for each in told()["sources"]] == ["cco", "claude-code"]
+
+
+def test_a_key_in_ccds_address_is_not_in_the_status(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CCOSTDB_CCD_URL", "http://127.0.0.1:9/events?token=sekrit-1")
+    with opened(ledger) as con:
+        source = add_source(con, "ccd", "ccd (http://localhost:9/events?token=sekrit-1)")
+        con.execute(
+            "insert into run (source_id, started_ns, updated_ns, frames, error) values (?, 1, 1, 1, 'token=sekrit-1')",
+            (source,),
+        )
+    for words in (("status",), ("status", "--json")):
+        said = ccostdb(*words).stdout
+        assert "sekrit" not in said
+        assert said.count("token=[hidden]") == 2
 
 
 def test_a_control_character_of_a_source_does_not_reach_the_terminal(ledger: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sqlite3
@@ -18,8 +19,10 @@ from commands import ccostdb, environment, run
 from transcripts import empty_ledger, line, settings_for, write
 
 from ccostdb.errors import CcostError
-from ccostdb.jobs.backup import LEFT_OVER_S, back_up
+from ccostdb.jobs.backup import LEFT_OVER_S, back_up, copied_ns, copies
+from ccostdb.jobs.schedule import Schedule
 from ccostdb.settings import Settings
+from ccostdb.store import open_store
 
 HOUR_NS = 3_600_000_000_000
 JULY_1 = 20_635 * 24 * HOUR_NS
@@ -75,6 +78,33 @@ def test_the_newest_stay_and_nothing_foreign_goes(home: Path, settings: Settings
     assert settings.db.exists()
 
 
+def test_backups_of_one_second_have_numbers_and_the_oldest_go_first(home: Path, settings: Settings) -> None:
+    made = [back_up(settings_for(home, backup_keep=11), home / "backups", JULY_1) for _ in range(12)]
+    stamp = "ledger-20260701T000000Z"
+    assert [path.name for path in made] == [f"{stamp}.db", *(f"{stamp}_{number}.db" for number in range(2, 13))]
+    assert sorted(home.joinpath("backups").iterdir()) == sorted(made[1:])
+    assert {copied_ns(path) for path in made} == {JULY_1}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="where file names are any bytes")
+def test_a_ledger_whose_path_is_not_utf8_is_backed_up_by_hand_and_by_the_schedule(home: Path) -> None:
+    path = home / os.fsdecode(b"n\xff") / "ledger.db"
+    path.parent.mkdir()
+    path.write_bytes(empty_ledger().read_bytes())
+    done = run("backup", "--db", str(path))
+    assert (done.returncode, done.stderr) == (0, "")
+
+    async def scheduled() -> None:
+        settings = Settings(path, home_tz="UTC")
+        async with open_store(settings, stop := asyncio.Event()) as store:
+            schedule = Schedule(store, settings, stop)
+            await schedule.run(next(job for job in schedule.nightly if job.name == "backup"))
+
+    asyncio.run(scheduled())
+    assert one(path, "select outcome from job_run") == "ok"
+    assert len(copies(path.parent / "backups", "ledger", one(path, "select made_at_s from ledger"))) == 2
+
+
 def test_one_that_is_ended_early_leaves_nothing(home: Path, settings: Settings) -> None:
     grow(settings, 5000)
     asked = iter([False] * 3)
@@ -102,8 +132,8 @@ def test_what_a_killed_one_left_is_never_taken_for_a_backup_and_goes_after_a_day
     assert set(folder.iterdir()) == {*left, done}
     for path in left:
         os.utime(path, (0, time.time() - LEFT_OVER_S - 10))
-    back_up(settings, folder, JULY_1)
-    assert list(folder.iterdir()) == [done]
+    again = back_up(settings, folder, JULY_1)
+    assert set(folder.iterdir()) == {done, again}
 
 
 def test_it_is_made_while_another_process_writes(home: Path, settings: Settings) -> None:

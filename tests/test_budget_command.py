@@ -68,26 +68,35 @@ def test_a_command_is_told_what_was_reached_and_no_shell_reads_its_words(path: P
     assert said == "$(touch owned) \" ' ; ��[31m ☃: $1.50 spent in 2026-11-18, 100 % of $1.00 reached"
 
 
+def test_a_command_is_told_no_key(path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CCA_API_KEY", "CCD_HEADERS", "CCD_URL", "CCA_URL"):
+        monkeypatch.setenv(f"CCOSTDB_{name}", "http://x")
+    with_command(path, "sh", "-c", f"env > '{home / 'told'}'")
+    names = {each.partition("=")[0] for each in (home / "told").read_text().splitlines()}
+    assert "CCOSTDB_CCA_URL" in names
+    assert not names & {"CCOSTDB_CCA_API_KEY", "CCOSTDB_CCD_HEADERS", "CCOSTDB_CCD_URL"}
+
+
 def test_a_command_may_ask_ccostdb_itself(path: Path, home: Path) -> None:
     words = f"'{sys.executable}' -m ccostdb report --json > '{home / 'report'}'"
     assert "failed" not in (with_command(path, "sh", "-c", words) or "")
     assert json.loads((home / "report").read_text())[0]["cost_usd"] == 1.5
 
 
-def test_a_command_that_fails_is_a_line_of_the_log_and_is_not_run_again(
+def test_a_command_that_fails_is_told_of_first_and_is_not_run_again(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, "ccostdb"):
         said = with_command(path, "sh", "-c", "printf 'no\\033[2J way' >&2; exit 3")
     reached = "a: $1.50 spent in 2026-11-18, 100 % of $1.00 reached"
-    assert said == f"{reached}, its command failed: exit status 3 no�[2J way"
-    assert caplog.messages == [f"budget {reached}", "budget a: its command failed: exit status 3 no�[2J way"]
+    assert said == f"the command of a failed: exit status 3 no�[2J way; {reached}"
+    assert caplog.messages == [f"budget {reached}"]  # the schedule logs what fails
     assert with_command(path, "sh", "-c", "exit 3") is None
 
 
 @pytest.mark.parametrize("word", ["no-such-program-here", "./ledger.db", "x" * 300_000])
 def test_a_command_that_cannot_be_started_is_a_failure_like_any_other(path: Path, word: str) -> None:
-    assert "its command failed: [Errno" in (with_command(path, word) or "")
+    assert "the command of a failed: [Errno" in (with_command(path, word) or "")
 
 
 def test_a_command_that_takes_too_long_is_ended_with_what_it_started(
@@ -96,7 +105,7 @@ def test_a_command_that_takes_too_long_is_ended_with_what_it_started(
     monkeypatch.setattr(budgets, "COMMAND_S", 0.5)
     said = with_command(path, "sh", "-c", f"sleep 600 & echo $! > '{home / 'pid'}'; wait")
     assert said is not None
-    assert said.endswith("its command failed: it took longer than 0.5 s")
+    assert said.startswith("the command of a failed: it took longer than 0.5 s; ")
     pid = int((home / "pid").read_text())
     for _ in range(200):  # until whoever inherits the process has taken notice of its end
         if is_gone(pid):

@@ -20,9 +20,9 @@ AT_NS = 1_795_000_000_000_000_000
 TASKS, ACTIVITY = "/api/v1/tasks", "/api/v1/activity"
 
 
-def sample(endpoint: str, value: Any, status: int = 200, api_key: str | None = None) -> Sample:
+def sample(endpoint: str, value: Any, status: int = 200, api_key: str | None = None, max_bytes: int = 65_536) -> Sample:
     raw = value if isinstance(value, bytes) else json.dumps(value).encode()
-    return cca.parse(endpoint, status, raw, AT_NS, api_key)
+    return cca.parse(endpoint, status, raw, AT_NS, max_bytes, api_key=api_key)
 
 
 def body(endpoint: str, value: Any) -> Any:
@@ -138,7 +138,7 @@ def test_another_status_is_an_error(status: int, raw: bytes, error: str) -> None
 )
 def test_what_is_no_document_is_refused_and_nothing_of_it_repeated(raw: bytes | None, reason: str) -> None:
     with pytest.raises(Rejected) as caught:
-        cca.parse(TASKS, 200, raw, AT_NS)
+        cca.parse(TASKS, 200, raw, AT_NS, 65_536)
     assert (caught.value.reason, caught.value.excerpt) == (f"{TASKS}: {reason}", None)
 
 
@@ -229,3 +229,35 @@ def test_only_ccas_health_is_taken_for_it() -> None:
         b'{"status":"healthy","services":[]}',
     ):
         assert not cca.is_health(Answer(200, other))
+
+
+def agents(count: int) -> dict[str, Any]:
+    return {"success": True, "agents": [{"agent_id": f"agent-{one:05d}", "role": "coder"} for one in range(count)]}
+
+
+def test_of_a_large_answer_the_first_elements_stay_and_the_number_of_the_others() -> None:
+    chance = random.Random(3)
+    whole, one = agents(5000), sample("/api/v1/agents", agents(5000))
+    found = json.loads(one.body or "")
+    kept = len(found["agents"])
+    assert len(one.body or "") <= 65_536
+    assert found == {"success": True, "agents": whole["agents"][:kept], "agents left out": 5000 - kept}
+    assert kept >= 300
+    assert meaning("/api/v1/agents", shuffled(whole, chance)) == meaning("/api/v1/agents", whole)
+    assert meaning("/api/v1/agents", agents(5001)) != meaning("/api/v1/agents", whole)
+
+
+@pytest.mark.parametrize("max_bytes", [1024, 5000, 65_536])
+@pytest.mark.parametrize(
+    "value",
+    [
+        {f"agent {one}": {"role": "coder"} for one in range(9999)},
+        {"agents": {f"agent {one}": [[one] * 50] * 50 for one in range(500)}},
+        {f"{one}" * 100: ["x" * 200] * 200 for one in range(9)},
+    ],
+)
+def test_whatever_its_shape_an_answer_is_kept_within_the_bound(value: Any, max_bytes: int) -> None:
+    text = sample("/api/v1/agents", value, max_bytes=max_bytes).body or ""
+    assert len(text.encode()) <= max_bytes
+    assert "left out" in text
+    assert json.loads(text)

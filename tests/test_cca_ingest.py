@@ -7,6 +7,7 @@ import json
 import logging
 import socket
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -175,6 +176,27 @@ def test_what_cannot_be_read_is_refused_and_costs_only_itself(
     assert ledger.samples(TASKS) == [(None, reason)]
     assert ledger.rows("select reason, excerpt, times from rejected") == [(reason, None, 1)]
     assert ledger.one("select count(*) from sample where body is not null") == 11
+
+
+def test_a_large_answer_is_kept_in_part_and_one_beyond_all_bounds_not_at_all(
+    ledger: Recording, server: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = []
+
+    def parse(*given: Any, **more: Any) -> Any:
+        where.append((given[0], threading.current_thread() is threading.main_thread()))
+        return understood(*given, **more)
+
+    understood = cca.parse
+    monkeypatch.setattr(cca, "parse", parse)
+    server.replies["/api/v1/agents"] = reply({"agents": [{"agent_id": f"{one:05d}"} for one in range(9000)]})
+    server.replies[TASKS] = reply({"tasks": ["x" * 100] * 12_000})
+    ledger.once()
+    assert ledger.one("select max(length(body)) from sample") <= 65_536
+    assert ledger.one("select count(*) from agents where agent_id = '00001'") == 1
+    assert ledger.samples(TASKS) == [(None, f"{TASKS}: larger than may be read")]
+    assert ("/api/v1/agents", False) in where  # beside the event loop
+    assert ("/health", True) in where
 
 
 @pytest.mark.parametrize("given", [Reply(b"{", is_cut=True), Reply(b"", 301, {"location": "/elsewhere"})])

@@ -32,7 +32,7 @@ def con(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 def add(con: sqlite3.Connection, endpoint: str, value: Any, second: int = 0) -> None:
     raw = value if isinstance(value, bytes) else json.dumps(value).encode()
-    add_body(con, endpoint, cca.parse(endpoint, 200, raw, AT_NS).body, second)
+    add_body(con, endpoint, cca.parse(endpoint, 200, raw, AT_NS, 65_536).body, second)
 
 
 def add_body(con: sqlite3.Connection, endpoint: str, text: str | None, second: int = 0) -> None:

@@ -437,8 +437,15 @@ def test_a_file_that_is_something_else_makes_a_bounded_number_of_rejects(ccd: Re
     assert ccd.rows("select count(*), sum(times), max(times) from rejected") == [(1001, 5000, 4000)]
 
 
-@pytest.mark.parametrize("name", ["missing", "."])
-def test_a_file_that_is_not_there_is_said_in_a_sentence(name: str, ccd: Recording) -> None:
-    with pytest.raises(SourceUnavailable, match="cannot be read"):
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("missing", "No such file or directory"),
+        (".", "it is no regular file"),
+        ("/dev/null", "it is no regular file"),
+    ],
+)
+def test_a_file_that_is_not_there_is_said_in_a_sentence(name: str, why: str, ccd: Recording) -> None:
+    with pytest.raises(SourceUnavailable, match=f"cannot be read: {why}"):
         ccd.record(path=ccd.db.parent / name)
     assert ccd.one("select outcome from run") == "failed"

@@ -159,6 +159,29 @@ def test_a_process_that_is_told_to_stop_writes_what_it_has_and_ends_at_once(ccd:
     assert ccd.gaps == []
 
 
+@pytest.mark.parametrize("is_heard_late", [False, True])
+def test_a_gap_holds_what_was_told_while_the_process_stood_still(is_heard_late: bool, ccd: Recording) -> None:
+    process = start(ccd, "")
+    ccd.wait_for_listener()
+    ccd.ccd.tell(event(1))
+    ccd.wait_for_events(1)
+    process.send_signal(signal.SIGSTOP)
+    if is_heard_late:  # it lies in the machine until the process goes on
+        ccd.ccd.tell(event(2))
+    ccd.ccd.hang_up()
+    time.sleep(0.3)
+    lost_ns = time.time_ns()  # what is told now, nobody hears
+    time.sleep(1.5)
+    process.send_signal(signal.SIGCONT)
+    ccd.wait_for(lambda: ccd.gaps)
+    assert end(process) == b"stopped"
+    assert len(ccd.ids) == 1 + is_heard_late
+    ((heard_ns,),) = ccd.rows("select received_ns from daemon_event where event_id like '%000001'")
+    ((kind, from_ns, to_ns),) = ccd.rows("select kind, from_ns, to_ns from gap")
+    assert kind == "disconnected"
+    assert heard_ns <= from_ns <= lost_ns <= to_ns
+
+
 def test_what_a_file_got_before_it_was_renamed_is_read_when_another_has_its_name(tmp_path: Path) -> None:
     path, followed = tmp_path / "events.ndjson", FollowedFile()
     path.write_text("1\n")

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import click
 import pytest
 from cco_emulator import Emulator
 from commands import JULY_1, ROOT, ccostdb, environment, objects, opened, run, run_python, run_words
@@ -20,10 +21,11 @@ from transcripts import line, write
 
 from ccostdb import __version__
 from ccostdb.cli import COMMANDS, main
+from ccostdb.cli.failure import Failure, guarded
 from ccostdb.cli.report import KINDS as OFFERED
 from ccostdb.cli.terminal import printable
+from ccostdb.lock import writing_lock
 from ccostdb.reports import KINDS
-from ccostdb.schema import writing_lock
 from ccostdb.settings import COSTS
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -83,6 +85,21 @@ def test_an_unknown_option_is_a_usage_error() -> None:
     assert ccostdb("--nonsense").exit_code == 2
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("report", "--json", "--csv"),
+        ("jobs", "--csv", "--json"),
+        ("rollup", "--verify", "--rebuild"),
+        ("ingest", "ccd", "-", "--ccd-url", "http://x/y"),
+        ("ingest", "--ccd-url", "http://x/y", "ccd", "FILE"),
+    ],
+)
+def test_what_cannot_be_asked_for_at_once_is_a_usage_error(words: tuple[str, ...]) -> None:
+    refused = ccostdb(*words)
+    assert (refused.exit_code, "not both" in refused.stderr) == (2, True)
+
+
 def test_the_offered_words_are_those_that_reports_and_settings_know() -> None:
     assert OFFERED == KINDS
     option = next(each for each in main.get_command(None, "report").params if each.name == "cost")  # type: ignore[arg-type, union-attr]
@@ -139,6 +156,15 @@ def test_a_damaged_ledger_is_said_in_a_sentence(ledger: Path) -> None:
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: The ledger is damaged (")
     assert str(ledger) in result.stderr
+
+
+def test_on_a_full_disk_it_is_not_said_that_a_stream_lost_nothing() -> None:
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorcode = sqlite3.SQLITE_FULL
+    with pytest.raises(Failure) as caught, guarded(click.Context(main)):
+        raise error
+    assert caught.value.message == "The disk is full (database or disk is full)."
+    assert "what a stream told since may be lost" in (caught.value.hint or "")
 
 
 def test_an_error_cannot_write_control_characters() -> None:
@@ -263,7 +289,12 @@ def test_following_ends_with_status_0_when_it_is_told_to_stop(home: Path) -> Non
         said, noted = process.communicate(timeout=30)
     assert process.returncode == 0
     assert said.startswith("claude-code: stopped, 1 new call in 1 file, ")
-    assert noted == f"Following claude-code at {home / 's.jsonl'}. Ctrl-C stops it.\n"
+    assert noted.splitlines()[0] == f"Following claude-code at {home / 's.jsonl'}. Ctrl-C stops it."
+
+
+def test_stdin_is_said_to_be_read_to_its_end(home: Path) -> None:
+    read = run("ingest", "ccd", "-", "--db", str(home / "ledger.db"))
+    assert (read.returncode, read.stderr.splitlines()[0]) == (0, "Reading ccd from stdin, to its end.")
 
 
 def test_a_bare_ingest_says_what_it_follows_and_looks_for(home: Path) -> None:

@@ -26,7 +26,7 @@ from cco_emulator import Emulator
 from commands import ccostdb, environment, run, run_python
 from transcripts import CALLS, line, rows, settings_for, text_of, write
 
-from ccostdb import ingest
+from ccostdb import __version__, ingest
 from ccostdb.daemon.process import _endpoint
 from ccostdb.daemon.record import read_record
 from ccostdb.errors import CcostError
@@ -116,6 +116,19 @@ def test_told_to_end_in_the_middle_of_an_import_it_does_so_in_good_order(
     assert run("ingest", "--once", "claude-code", str(home / "projects"), "--db", str(settings.db)).returncode == 0
     assert one(settings, "select count(*) from call") == total
     assert ccostdb("rollup", "--verify", "--db", str(settings.db)).exit_code == 0
+
+
+def test_the_log_says_when_it_begins_and_when_it_ends(home: Path, settings: Settings) -> None:
+    write(home / "projects" / "a.jsonl", line())
+    port = free_port()
+    process = start(settings, "claude-code", str(home / "projects"), "--health-port", str(port))
+    wait_until(lambda: one(settings, "select count(*) from call"))
+    lines = [line.partition(" info ccostdb.daemon.process: ")[2] for line in end(process).splitlines()]
+    where = f"process {process.pid}, http://127.0.0.1:{port}/health"
+    assert [each for each in lines if each] == [
+        f"ccostdb {__version__} records into {settings.db}: {where}",
+        f"process {process.pid} records no more",
+    ]
 
 
 def test_killed_at_any_moment_it_goes_on_where_it_was(home: Path, settings: Settings) -> None:
@@ -239,6 +252,12 @@ def test_a_busy_port_is_an_error_where_it_was_asked_for_and_a_warning_where_not(
         assert "Going on without" in caplog.text
         with pytest.raises(CcostError), _endpoint(settings, port, is_port_asked=True):
             pass
+
+
+def test_a_host_that_was_asked_for_and_is_not_ours_is_an_error(settings: Settings) -> None:
+    asked = Settings(settings.db, health_host="192.0.2.1", origins={"health_host": "command line"})
+    with pytest.raises(CcostError, match=r"192\.0\.2\.1"), _endpoint(asked, 1, is_port_asked=False):
+        pass
 
 
 @pytest.mark.skipif(not Path("/sys/kernel").is_dir(), reason="no folder here that not even root may write to")

@@ -14,7 +14,7 @@ from commands import DAY_NS, JULY_1, add_cco, ccostdb, on_terminal, opened, run_
 from ledger_rows import add_calls, add_name, add_source
 
 from ccostdb.jobs.backup import back_up, backup_folder
-from ccostdb.schema import writing_lock
+from ccostdb.lock import writing_lock
 from ccostdb.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -236,6 +236,13 @@ def test_a_job_whose_last_run_failed_is_a_problem_until_it_runs_well(ledger: Pat
         assert "prune" not in [each["name"] for each in findings()]
 
 
+def test_a_job_that_failed_days_ago_and_had_nothing_to_do_since_is_no_problem(ledger: Path) -> None:
+    with opened(ledger) as con:
+        add_job(con, "budgets", "failed", detail="exit status 1")
+        con.execute("update job_run set started_ns = started_ns - ?", (3 * DAY_NS,))
+    assert problems(findings()) == []
+
+
 def test_the_age_of_the_last_backup_is_noted_where_backups_are_on(
     ledger: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -322,3 +329,55 @@ def test_a_budget_over_its_limit_is_a_note(ledger: Path, home: Path) -> None:
     over = named(findings(), "all")
     assert over["state"] == "note"
     assert over["value"].startswith("$1.50 spent in ")
+
+
+def test_a_price_or_budget_that_cannot_be_used_is_a_problem_with_or_without_a_ledger(home: Path) -> None:
+    (home / "ccostdb.toml").write_text('[[price]]\nmodel = "x"\n[[budget]]\nname = "all"\n')
+    found = findings("--db", "new.db")
+    assert problems(found) == ["price", "budget"]
+    assert named(found, "price")["value"].startswith("[[price]] 1 (x): ")
+    assert named(found, "budget")["value"].startswith("[[budget]] 1 (all): ")
+
+
+def test_a_setting_that_is_not_there_is_said_to_be_so(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CCOSTDB_KEEP_SAMPLES_DAYS", "never")
+    found = findings("--db", "new.db")
+    assert [named(found, name)["value"] for name in ("keep_samples_days", "keep_runs_days")] == ["never", "never"]
+    assert [named(found, name)["value"] for name in ("cca_api_key", "ccd_headers")] == ["not set", "not set"]
+    assert named(found, "cco_counted")["value"] == "auto"
+
+
+def test_a_key_in_ccds_address_is_in_no_finding(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CCOSTDB_CCD_URL", "http://127.0.0.1:9/events?token=sekrit-1&profile=work")
+    with opened(ledger) as con:
+        source = add_source(con, "ccd", "ccd (http://localhost:9/events?token=sekrit-1)")
+        con.execute(
+            "insert into run (source_id, started_ns, updated_ns, outcome, error) values (?, 1, 1, 'failed', ?)",
+            (source, "http://127.0.0.1:9/events?token=sekrit-1 answers 401"),
+        )
+    found = findings()
+    assert named(found, "ccd_url")["value"] == "http://127.0.0.1:9/events"
+    assert "sekrit" not in json.dumps(found)
+    assert "ccd (http://localhost:9/events?token=[hidden])" in [each["name"] for each in found]
+
+
+@pytest.mark.parametrize(
+    ("away_s", "said"), [(2, "2.0 s"), (90, "1.5 min"), (5400, "1.5 h"), (36_000_000, "10,000.0 h")]
+)
+def test_a_short_time_without_a_connection_is_told_in_seconds(ledger: Path, away_s: int, said: str) -> None:
+    with opened(ledger) as con:
+        con.execute(
+            "insert into gap (source_id, epoch, kind, from_ns, to_ns, detected_ns) "
+            "values (?, 0, 'disconnected', 0, ?, 1)",
+            (add_source(con, "ccd"), away_s * 1_000_000_000),
+        )
+    assert f"disconnected for {said}" in [each["value"] for each in findings()]
+
+
+def test_what_a_budget_has_spent_is_told_in_cents(ledger: Path, home: Path) -> None:
+    (home / "ccostdb.toml").write_text('[[budget]]\nname = "all"\nmonthly = 0.1\n')
+    with opened(ledger) as con:
+        add_calls(
+            con, [{"call_id": "now", "source_id": 1, "occurred_ns": time.time_ns(), "computed_nusd": 390_848_000}]
+        )
+    assert named(findings(), "all")["value"].startswith("$0.39 spent in ")

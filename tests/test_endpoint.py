@@ -263,6 +263,18 @@ def test_no_secret_is_in_an_error(con: sqlite3.Connection, settings: Settings) -
         assert b"hush" not in ask(endpoint)[2]
 
 
+def test_no_key_in_ccds_address_is_in_a_name(con: sqlite3.Connection, settings: Settings) -> None:
+    source = add_source(con, "ccd", "ccd (http://localhost:9/events?token=sekrit-1)")
+    add_calls(con, [{"call_id": "a", "source_id": source, "occurred_ns": JULY_1}])
+    with serving(replace(settings, ccd_url="http://localhost:9/events?token=sekrit-1")) as endpoint:
+        add_run(con, source, "connected", error="token=sekrit-1" + "x" * 1000)
+        health(endpoint, lambda found: bool(found["sources"]))
+        for path in ("/health", "/metrics"):
+            body = ask(endpoint, path)[2]
+            assert b"sekrit" not in body
+            assert b"events?token=[hidden])" in body
+
+
 def test_get_and_head_are_answered_and_nothing_else(con: sqlite3.Connection, settings: Settings) -> None:
     with serving(settings) as endpoint:
         health(endpoint)
@@ -414,6 +426,14 @@ def test_a_port_that_cannot_be_had_is_one_sentence_with_a_hint(settings: Setting
     for host in ("192.0.2.1", "no-such-host.invalid"):
         with pytest.raises(CcostError, match="cannot answer at port"):
             Endpoint(replace(settings, health_host=host)).start()
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid", "2001:db8::1", "x" * 64])
+def test_a_host_that_is_not_ours_is_one_sentence_with_a_hint(settings: Settings, host: str) -> None:
+    with pytest.raises(CcostError) as failure:
+        Endpoint(replace(settings, health_host=host)).start()
+    assert failure.value.message.endswith(f" of {host}: this machine has no such address.")
+    assert "--health-host" in (failure.value.hint or "")
 
 
 def test_it_answers_while_an_import_runs_in_the_same_process(tmp_path: Path) -> None:

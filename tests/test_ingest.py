@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from cca_emulator import Emulator as Cca
 from cco_emulator import Emulator
 from commands import ccostdb, environment, objects, run
 from transcripts import empty_ledger, line, text_of, write
@@ -89,6 +90,16 @@ def test_cco_by_name_is_looked_for_where_no_address_is_set(home, db, monkeypatch
         named = ccostdb("ingest", "cco", "--once", "--cco-url", "http://127.0.0.1:9")
         assert (named.exit_code, "http://127.0.0.1:9" in named.stderr) == (1, True)
     assert count(db) == 1
+
+
+def test_a_cca_that_asks_for_a_key_was_found_and_the_hint_says_how_to_give_it(home, db):
+    with Cca(api_key="a key of its own") as server:
+        result = ccostdb("ingest", "cca", "--once", "--cca-url", server.url)
+    assert result.exit_code == 1
+    assert "not found" not in result.stderr
+    assert f"cca answers, but not to us, at {server.url}: HTTP 401: it asks for a key" in result.stderr
+    assert "api_key under [sources.cca]" in result.stderr
+    assert "Start CCA" not in result.stderr
 
 
 def test_a_bare_ingest_without_any_source_says_so_and_is_no_error(home, db):

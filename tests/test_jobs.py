@@ -20,12 +20,14 @@ from commands import ccostdb, environment, objects
 from ledger_rows import add_calls, add_source
 from transcripts import settings_for
 
-from ccostdb.jobs.schedule import Job, Schedule
+from ccostdb.jobs import schedule as schedule_module
+from ccostdb.jobs.schedule import CHECKPOINT_S, MINUTE_S, Job, Schedule
 from ccostdb.jobs.upkeep import LARGE_WAL_BYTES, checkpoint
 from ccostdb.settings import Settings
 from ccostdb.store import Store, open_store
 
-DAY_NS = 86_400_000_000_000
+DAY_S = 86_400
+DAY_NS = DAY_S * 1_000_000_000
 RUNS = "select job, outcome, detail from jobs order by started_at"
 WAIT_S = 30
 
@@ -116,6 +118,32 @@ def test_a_night_that_has_an_hour_twice_runs_its_job_once(settings: Settings) ->
     assert sorted(job for job, *_ in scheduled(settings, night)) == ["optimize", "prune"]
 
 
+def test_a_clock_that_is_put_back_stops_no_job(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedule_module, "WATCH_S", 0.05)
+    query(settings, "update ledger set made_at_s = ?", int(time.time()))
+
+    async def put_back(schedule: Schedule, store: Store) -> None:
+        for job in schedule.scheduler.get_jobs():  # what is due as it was, while the clock says two days less
+            job.modify(next_run_time=job.next_run_time + timedelta(days=2))
+        most = {"minute": MINUTE_S, "checkpoint": CHECKPOINT_S, "prune": DAY_S, "optimize": DAY_S}
+        while any(
+            job.next_run_time > datetime.now(UTC) + timedelta(seconds=most[job.id])
+            for job in schedule.scheduler.get_jobs()
+        ):
+            await asyncio.sleep(0.02)
+
+    assert scheduled(settings, put_back) == []
+
+
+def test_a_run_in_a_future_that_a_wrong_clock_made_keeps_no_night_from_its_job(settings: Settings) -> None:
+    ran_before(settings, "prune", days=-400)
+
+    async def night(schedule: Schedule, store: Store) -> None:
+        await schedule.run_nightly(next(job for job in schedule.nightly if job.name == "prune"))
+
+    assert [job for job, *_ in scheduled(settings, night, is_started=False)] == ["prune", "prune"]
+
+
 def test_a_new_ledger_waits_for_its_first_night(settings: Settings) -> None:
     query(settings, "update ledger set made_at_s = ?", int(time.time()))
 
@@ -154,6 +182,20 @@ def test_a_job_that_fails_says_why_and_everything_else_goes_on(
     assert runs[2][2] == "nothing deleted"
 
 
+def test_a_budget_whose_command_failed_is_a_failed_run_that_says_so_first(home: Path, settings: Settings) -> None:
+    with closing(sqlite3.connect(settings.db, isolation_level=None)) as con:
+        call = {"call_id": "c1", "source_id": add_source(con, "cco"), "occurred_ns": time.time_ns()}
+        add_calls(con, [{**call, "computed_nusd": 2 * 10**9}])
+    budget = {"name": "work", "monthly": 1, "command": ["sh", "-c", "exit 3"]}
+
+    async def minute(schedule: Schedule, store: Store) -> None:
+        await schedule.run(*schedule.minutely)
+
+    *_, (job, outcome, detail) = scheduled(settings_for(home, user_budgets=(budget,)), minute, is_started=False)
+    assert (job, outcome) == ("budgets", "failed")
+    assert detail.startswith("the command of work failed: exit status 3; work: $2.00 spent in ")
+
+
 def test_a_backup_is_a_job_in_the_home_time_zone_and_never_is_never(home: Path) -> None:
     settings = settings_for(home, backup_at="02:30")
     query(settings, "update ledger set home_tz = 'Asia/Kolkata'")
@@ -189,30 +231,30 @@ def test_a_job_that_runs_when_the_process_ends_is_cut_off_and_noted(settings: Se
     assert list((settings.db.parent / "backups").iterdir()) == []
 
 
-def test_a_job_that_hangs_when_the_process_ends_is_cut_off_and_the_next_process_notes_it(settings: Settings) -> None:
+@pytest.mark.parametrize("is_quiet", [False, True])
+def test_a_job_that_hangs_when_the_process_ends_is_cut_off_and_noted_at_once(
+    settings: Settings, caplog: pytest.LogCaptureFixture, is_quiet: bool
+) -> None:
     ran_before(settings, "optimize", "prune", days=0)
-    cut = []
+    cut, hanging = [], asyncio.Event()
 
     async def hang() -> None:
         try:
+            hanging.set()
             await asyncio.Event().wait()
         except asyncio.CancelledError:
             cut.append("backup")
             raise
 
     async def begin(schedule: Schedule, store: Store) -> None:
-        schedule.scheduler.add_job(schedule.run, args=[Job("backup", hang, False)])
-        await until(store, "select 1 from job_run where job = 'backup'")
+        schedule.scheduler.add_job(schedule.run, args=[Job("backup", hang, is_quiet)])
+        await hanging.wait()
 
     began_s = time.monotonic()
-    assert ("backup", None, None) in scheduled(settings, begin)
+    assert ("backup", "killed", "the process ended before it did") in scheduled(settings, begin)
     assert time.monotonic() - began_s < WAIT_S
     assert cut == ["backup"]
-
-    async def nothing(schedule: Schedule, store: Store) -> None:
-        assert schedule.scheduler.running
-
-    assert ("backup", "killed", "the process ended before it did") in scheduled(settings, nothing)
+    assert caplog.messages == []  # no traceback
 
 
 KILLED_IN_A_JOB = """

@@ -10,18 +10,18 @@ PACKAGE = Path(__file__).parent.parent / "ccostdb"
 
 # A module imports only from modules above it.
 ORDER = """
-    errors words memory stopping json_object setting_values settings model clock resources
+    errors words machine stopping json_object setting_values settings model clock resources
     frames windows.state windows.alignment windows.orientation windows.boots windows
     prices prices.names prices.plan prices.book prices.entries prices.base prices.sync budgets.entries
     ledger
     sources.http_client sources.sse sources.cco sources.cco_stream sources.json_bounds sources.polling sources.samples
     sources.cca sources.ccd sources.finding sources.open_files
     sources.transcript_lines sources.claude_code sources.line_reader sources.transcript_files sources.ndjson
-    views schema upgrade rollups store_rows store_names write_retry store
-    daemon daemon.record daemon.background daemon.service
+    views lock schema upgrade rollups store_rows store_names write_retry store
+    logs daemon daemon.record daemon.background daemon.service_files daemon.service
     budgets.standing budgets
-    logs health health.vitals health.metrics health.endpoint
-    ingest.outcome ingest.ccd_rows ingest.ccd_lines ingest.ccd
+    health health.vitals health.metrics health.endpoint
+    ingest.outcome ingest.punctuality ingest.ccd_rows ingest.ccd_address ingest.ccd_lines ingest.ccd
     ingest.claude_code ingest.last_samples ingest.cca ingest.cco_overrides ingest.cco ingest
     reprice reports reports.prices reports.budgets export
     jobs jobs.prune jobs.backup health.doctor jobs.upkeep jobs.schedule daemon.process
@@ -38,7 +38,7 @@ OUTSIDE = {
     "aiosqlite": {"store", "store_names", "write_retry", "rollups", "reprice", "budgets", "health.vitals"},
     "apscheduler": {"jobs.schedule"},
     "click": {"cli"},
-    "filelock": {"schema"},
+    "filelock": {"lock"},
     "genai_prices": {"prices.base"},
     "httpx": {"sources.http_client", "sources.sse", "sources.polling"},
     "msgspec": {"model", "sources.transcript_lines", "health.vitals"},

@@ -114,6 +114,11 @@ def test_the_secrets_of_settings_are_keys_headers_and_what_stands_in_a_query() -
     assert secrets_of(Settings(Path("x"))) == ()
 
 
+def test_what_stands_in_a_query_is_a_secret_however_it_is_written_but_not_which_events_are_wanted() -> None:
+    settings = Settings(Path("x"), ccd_url="http://host/events?sekrit&t=a%2fb+cd&profile=work&family=hooks")
+    assert secrets_of(settings) == ("a%2fb+cd", "a/b cd", "sekrit")
+
+
 def test_libraries_are_heard_from_warning_on_and_we_from_the_level_that_is_set() -> None:
     for level, shown in (("debug", ["we debug", "we info"]), ("warning", [])):
         stream = said(level=level)

@@ -94,6 +94,13 @@ def test_a_question_without_an_answer_is_explained(ledger: Path, words: tuple[st
     assert result.stderr.startswith(f"Error: {sentence}")
 
 
+def test_a_hint_lists_no_query_of_an_address(ledger: Path) -> None:
+    with opened(ledger) as con:
+        add_source(con, "ccd", "ccd (http://localhost:9/events?token=sekrit)")
+    hint = ccostdb("report", "--source", "nope").stderr.splitlines()[-1]
+    assert hint == "There are: ccd, ccd (http://localhost:9/events, claude-code."
+
+
 @pytest.mark.parametrize("word", ["today", "yesterday", "1d", "7d"])
 def test_recent_days_can_be_said_in_a_word(ledger: Path, word: str) -> None:
     assert objects(ccostdb("report", "--since", word, "--json")) == []

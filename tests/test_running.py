@@ -20,7 +20,8 @@ from ccostdb.daemon.record import (
     start_from_ps,
     write_whole,
 )
-from ccostdb.schema import is_written, writing_lock
+from ccostdb.errors import CcostError
+from ccostdb.lock import is_written, writing_lock
 from ccostdb.settings import Settings
 
 
@@ -108,6 +109,23 @@ def test_a_record_that_is_none_is_not_believed(settings: Settings, text: str) ->
     record_path(settings.db).write_text(text)
     with writing_lock(settings.db):
         assert read_record(settings.db) is None
+
+
+@pytest.mark.parametrize(("name", "value"), [("started_ns", 10**30), ("started_ns", -1)])
+def test_a_record_whose_time_no_clock_shows_is_not_believed(settings: Settings, name: str, value: int) -> None:
+    with writing_lock(settings.db), recorded(settings, None):
+        told = json.loads(record_path(settings.db).read_text())
+        record_path(settings.db).write_text(json.dumps({**told, name: value}))
+        assert read_record(settings.db) is None
+
+
+def test_a_lock_that_is_a_link_is_an_error_for_people(settings: Settings, home: Path) -> None:
+    for target in ("elsewhere", "new.db.lock"):  # a file that is not there, and the link itself
+        (home / "new.db.lock").unlink(missing_ok=True)
+        (home / "new.db.lock").symlink_to(target)
+        with pytest.raises(CcostError, match=r"new.db.lock cannot be written"):
+            is_written(settings.db)
+    assert not (home / "elsewhere").exists()
 
 
 def test_a_record_behind_a_link_is_not_believed(settings: Settings, home: Path) -> None:

@@ -18,8 +18,9 @@ from ledger_rows import add_source
 from transcripts import import_once, line, rows, settings_for, write
 
 from ccostdb.errors import CcostError, NotOurs, SchemaTooNew, StoreBusy
+from ccostdb.lock import writing_lock
 from ccostdb.resources import sql_dir
-from ccostdb.schema import APPLICATION_ID, inspect, open_reader, prepare, schema_version, writing_lock
+from ccostdb.schema import APPLICATION_ID, inspect, open_reader, prepare, schema_version
 from ccostdb.settings import Settings
 from ccostdb.store import open_store
 
@@ -80,6 +81,16 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
     with pytest.raises(NotOurs, match="no SQLite file"):
         open_reader(settings)
     assert settings.db.read_text().startswith("do not lose me")
+
+
+def test_a_folder_in_place_of_the_ledger_is_said_to_be_one(tmp_path):
+    folder = tmp_path / "ledgers"
+    folder.mkdir()
+    for use in (inspect, open_reader, lambda settings: writing_lock(settings.db).__enter__()):
+        with pytest.raises(CcostError, match="is a folder") as caught:
+            use(Settings(db=folder))
+        assert f"--db {folder / 'ccostdb.db'}" in (caught.value.hint or "")
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_a_newer_ledger_is_refused_with_what_to_do(tmp_path):
@@ -309,7 +320,7 @@ def test_one_process_writes_and_the_second_stands_aside(tmp_path):
     holder = textwrap.dedent("""
         import sys
         from pathlib import Path
-        from ccostdb.schema import writing_lock
+        from ccostdb.lock import writing_lock
         with writing_lock(Path(sys.argv[1])):
             print("held", flush=True)
             sys.stdin.read()

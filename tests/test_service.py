@@ -15,9 +15,10 @@ import pytest
 from commands import ccostdb
 
 from ccostdb.daemon.record import log_file, recorded
-from ccostdb.daemon.service import describe, is_active, left_behind, render_plist, render_task, render_unit
+from ccostdb.daemon.service import describe, is_active, left_behind
+from ccostdb.daemon.service_files import ledger_in, render_plist, render_task, render_unit
 from ccostdb.errors import CcostError
-from ccostdb.schema import writing_lock
+from ccostdb.lock import writing_lock
 from ccostdb.settings import Settings, load_settings
 
 STRANGE = """/a b/50% of $HOME "or" 'so' \\n & <x> é/new.db"""
@@ -200,7 +201,9 @@ def test_where_no_manager_answers_the_unit_is_written_and_the_command_named(
     assert result.stdout.endswith("systemctl --user restart ccostdb.service\n")
     assert ccostdb("service", "status").exit_code == 3
     monkeypatch.setenv("PATH", str(home / "nowhere"))
+    assert "Called systemctl --user daemon-reload.\nNot started: systemctl says: it is not there\n" in result.stdout
     assert "Not started: there is no systemctl here.\n" in ccostdb("service", "install").stdout
+    assert ccostdb("service", "uninstall").stdout.count("there is no systemctl here") == 1
 
 
 @linux
@@ -279,3 +282,38 @@ def test_an_agent_that_changed_is_taken_back_before_it_is_given_again(home: Path
     assert install(agent, settings, said.append)
     assert [line.split()[1] for line in notes.read_text().splitlines()] == ["bootstrap", "bootout", "bootstrap"]
     assert log_file(settings.db).parent.is_dir()
+
+
+@linux
+def test_a_service_of_another_ledger_is_taken_over_only_by_force(home: Path, notes: Path) -> None:
+    assert ccostdb("service", "install").exit_code == 0
+    assert ccostdb("service", "install").exit_code == 0  # its own may be written again
+    result = ccostdb("service", "install", "--db", "other.db")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Error: The service records into another ledger: {home}/new.db.\n")
+    path = home / ".config" / "systemd" / "user" / "ccostdb.service"
+    assert words_of_unit(path.read_text())[-1] == f"{home}/new.db"
+    assert ccostdb("service", "install", "--db", "other.db", "--force").exit_code == 0
+    assert words_of_unit(path.read_text())[-1] == f"{home}/other.db"
+
+
+@pytest.mark.parametrize("content", [b"", b"[Unit]", b"<x/>", b"<plist><dict/></plist>", b"\xff\xfe<", b"\0"])
+def test_a_file_of_somebody_else_names_no_ledger(content: bytes) -> None:
+    assert ledger_in(content) is None
+
+
+def test_the_ledger_of_a_service_is_read_back_whatever_its_path_holds(home: Path) -> None:
+    assert ledger_in(render_unit(COMMAND).encode()) == STRANGE
+    assert ledger_in(render_plist([*COMMAND, "--log-file", "x"], home / "x.log")) == STRANGE
+    for path in (r"C:\a b\50% <x> é.db", r"C:\new.db"):
+        assert ledger_in(render_task([*COMMAND[:-1], path, "--log-file", "x"])) == path
+
+
+@linux
+@pytest.mark.parametrize("bad", ['[[price]]\nmodel = "x"\n', '[[budget]]\nname = "x"\n'])
+def test_what_a_service_could_not_use_is_refused_and_nothing_written(home: Path, notes: Path, bad: str) -> None:
+    (home / "ccostdb.toml").write_text(bad)
+    result = ccostdb("service", "install")
+    assert (result.exit_code, result.stderr[:9]) == (1, "Error: [[")
+    assert notes.read_text() == ""
+    assert not (home / ".config").exists()

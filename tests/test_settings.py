@@ -222,10 +222,25 @@ def test_an_unknown_zone_names_the_nearest(place: Place) -> None:
     assert caught.value.hint == "Did you mean Asia/Kolkata?"
 
 
-@pytest.mark.parametrize("content", [b"db = ", b"\xff\xfe", b"price = 3", b"[price]\nx = 1", b"price = [1]"])
+@pytest.mark.parametrize(
+    "content", [b"db = ", b"\xff\xfe", b"price = 3", b"[price]\nx = 1", b"price = [1]", b"x = %s" % (b"[" * 9000)]
+)
 def test_a_file_that_cannot_be_read_is_named(place: Place, content: bytes) -> None:
     (place.folder / "ccostdb.toml").write_bytes(content)
     assert "./ccostdb.toml" in place.says()[0]
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "0x" + "f" * 5000])
+@pytest.mark.parametrize("key", ["health_port", "unknown", "budget = [{name", "price = [{model"])
+def test_a_number_of_thousands_of_digits_is_refused_with_a_sentence(place: Place, key: str, number: str) -> None:
+    end = "}]" if "{" in key else ""
+    (place.folder / "ccostdb.toml").write_text(f"{key} = {number}{end}")
+    assert place.says()[0].startswith("./ccostdb.toml holds a number that is too long")
+
+
+@pytest.mark.parametrize("name", ["health_port", "backup_keep", "payload_max_bytes", "keep_samples_days"])
+def test_a_text_of_thousands_of_digits_is_refused_with_what_was_expected(place: Place, name: str) -> None:
+    assert "should be a" in place.says(**{name: "9" * 5000})[0]
 
 
 def test_a_folder_in_place_of_the_file_is_named(place: Place) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from commands import environment, on_terminal, run
+from rich.cells import cell_len
 from rich.console import Console
 
 from ccostdb.cli.printable import wrapped
@@ -50,9 +51,25 @@ def test_the_savings_are_shown_on_the_narrowest_terminal(columns: int) -> None:
 def test_at_80_columns_only_what_matters_less_than_the_savings_gives_way() -> None:
     text = drawn(SAVINGS, 80)
     assert "0.54" in text
+    assert "claude-sonnet-4-5" in text
+    assert "No room for: cache read, cache write, response cache hits." in text
+
+
+@pytest.mark.parametrize("columns", [80, 100, 200])
+def test_a_row_that_is_in_no_total_says_so_and_measures_give_way_to_that(columns: int) -> None:
+    (row,) = [line for line in drawn(SAVINGS, columns).splitlines() if line.startswith("2026-11")]
+    assert row.split()[:3] == ["2026-11", "cco", "no"]
+
+
+def test_where_there_is_no_room_for_that_the_total_names_what_it_leaves_out() -> None:
+    assert "The total leaves out 1 row of cco, not counted." in " ".join(drawn(SAVINGS, 40).split())
+
+
+def test_where_all_rows_are_counted_the_model_is_worth_more_than_their_source() -> None:
+    text = drawn(Table(SAVINGS.columns, [(*row[:2], 1, *row[3:]) for row in SAVINGS.rows], keys=4), 80)
+    assert "0.54" in text
     assert "claude-sonnet-4-5-20250929" in text
     assert "No room for: source, counted, cache write, response cache hits." in text
-    assert "The total leaves out 1 row, not counted." in text
 
 
 def test_sessions_keep_their_cost_and_calls_at_40_columns() -> None:
@@ -81,6 +98,16 @@ def test_an_hour_is_never_cut_and_shows_its_offset_only_where_they_differ() -> N
     assert "2026-10-25 02:00 " in same
     differing = drawn(Table(("hour", "cost_usd"), [(hour, 1.0) for hour in hours]), 30)
     assert all(hour in differing for hour in hours)
+
+
+def test_a_long_detail_takes_more_lines_and_loses_nothing() -> None:
+    detail = "the command of work failed: exit status 3 " + "no route to 世界 " * 9 + "x" * 120
+    table = Table(("job", "started_at", "detail"), [("budgets", "2026-11-01T01:38:34.998Z", detail)], keys=2)
+    text = drawn(table, 80)
+    lines = text.splitlines()
+    begins = lines[0].index("Detail")
+    assert "".join("".join(line[begins:] for line in lines[2:]).split()) == "".join(detail.split())
+    assert max(map(cell_len, lines)) <= 80
 
 
 def test_a_table_without_rows_is_not_drawn() -> None:

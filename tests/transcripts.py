@@ -14,7 +14,8 @@ from typing import Any
 
 from ccostdb import ingest
 from ccostdb.ingest import Outcome
-from ccostdb.schema import prepare, writing_lock
+from ccostdb.lock import writing_lock
+from ccostdb.schema import prepare
 from ccostdb.settings import Settings
 
 CALLS = "select * from calls order by call_id"

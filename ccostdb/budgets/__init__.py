@@ -22,7 +22,8 @@ from zoneinfo import ZoneInfo
 
 from ccostdb.budgets.entries import Budget, Row, read_budgets, span_at, threshold_nusd
 from ccostdb.budgets.standing import LIMITS, Standing, spans_at, spent_question, standings, usd_text
-from ccostdb.settings import TOLD, Settings
+from ccostdb.errors import CcostError
+from ccostdb.settings import SECRET_VARIABLES, TOLD, Settings
 from ccostdb.store import Store
 from ccostdb.words import repeated
 
@@ -72,14 +73,19 @@ async def sync(store: Store, settings: Settings, now_ns: int) -> None:
 async def check(store: Store, settings: Settings, now_ns: int) -> str | None:
     """Tells of each share of a limit that was newly reached, by the log and the budget's command.
 
-    Returns what happened; None: nothing. A cost that was corrected since, to a lower one, takes nothing back.
+    Returns what happened; None: nothing. A cost that was corrected since, to a lower one, takes nothing back. Raises
+    CcostError, with what happened, where a command failed.
     """
     budgets = read_budgets(settings)
     async with store.transaction() as db:
         await _sync(db, budgets, now_ns, store.home_tz)
         crossings = await _cross(db, budgets, now_ns, store.home_tz) if budgets else []
     told = await asyncio.gather(*map(_tell, crossings))
-    return "; ".join(told) or None
+    failures = [failure for _, failure in told if failure]
+    said = "; ".join([*failures, *(what for what, _ in told)])
+    if failures:
+        raise CcostError(said)
+    return said or None
 
 
 async def _sync(db: aiosqlite.Connection, budgets: Sequence[Budget], now_ns: int, zone: ZoneInfo) -> None:
@@ -130,8 +136,8 @@ async def _cross(db: aiosqlite.Connection, budgets: Sequence[Budget], now_ns: in
     return crossings
 
 
-async def _tell(crossing: Crossing) -> str:
-    """One sentence: what was reached, and whether the command failed."""
+async def _tell(crossing: Crossing) -> tuple[str, str | None]:
+    """What was reached, and why the command failed, if it did."""
     standing, share, command = crossing
     limit, spent = usd_text(standing.limit_nusd), usd_text(standing.spent_nusd or 0)
     what = (
@@ -141,10 +147,7 @@ async def _tell(crossing: Crossing) -> str:
         what += f", and {standing.unpriced_calls:,} unpriced"
     log.warning("budget %s", what)
     failure = await _run(command, crossing) if command else None
-    if failure is None:
-        return what
-    log.error("budget %s: its command failed: %s", repeated(standing.budget), failure)
-    return f"{what}, its command failed: {failure}"
+    return what, f"the command of {repeated(standing.budget)} failed: {failure}" if failure else None
 
 
 async def _run(command: Sequence[str], crossing: Crossing) -> str | None:
@@ -160,7 +163,8 @@ async def _run(command: Sequence[str], crossing: Crossing) -> str | None:
         "unpriced_calls": str(standing.unpriced_calls),
     }
     numbers = {name: json.loads(facts[name]) for name in ("spent_usd", "limit_usd", "threshold", "unpriced_calls")}
-    environ = {**os.environ, **{f"{TOLD}{name.upper()}": text for name, text in facts.items()}}
+    environ = {name: text for name, text in os.environ.items() if name not in SECRET_VARIABLES}
+    environ |= {f"{TOLD}{name.upper()}": text for name, text in facts.items()}
     try:
         with tempfile.TemporaryFile() as told, tempfile.TemporaryFile() as said:
             told.write(json.dumps({**facts, **numbers}).encode() + b"\n")

@@ -73,7 +73,8 @@ def start(ctx: click.Context, foreground: bool) -> None:
     if not is_new and given.keys() - {"db"}:
         click.echo("It goes on with the settings that it has. For others, first: ccostdb stop", err=True)
     elif is_new and record.health_url is None and settings.health_port:
-        click.echo(f"Port {settings.health_port} is in use: /health does not answer.", err=True)
+        port = f"port {settings.health_port} of {settings.health_host}"
+        click.echo(f"/health does not answer: {port} is in use or not ours, the log says which.", err=True)
 
 
 def _where(record: Record) -> list[str]:
@@ -127,6 +128,8 @@ def _lines(told: dict[str, Any], db: str) -> list[str]:
     lines.append(f"Ledger: {db}" if told["ledger"] else f"There is no ledger at {db} yet.")
     if told["health_url"]:
         lines.append(f"Health: {told['health'] or 'no answer'} at {told['health_url']}")
+    elif told["status"] == "running":
+        lines.append("Health: there is no endpoint.")
     if told["log"]:
         lines.append(f"Log: {told['log']}")
     return lines + [_source_line(source, is_running=told["pid"] is not None) for source in told["sources"]]

@@ -17,6 +17,7 @@ from ccostdb.errors import CcostError, StoreBusy
 if TYPE_CHECKING:
     from pathlib import Path
 
+_MAKE_ROOM = "Make room and run the same command again. What is stored stays; what a stream told since may be lost."
 _BY_ERRNO = {
     errno.EACCES,
     errno.EPERM,
@@ -86,9 +87,9 @@ def _of_sqlite(code: int) -> tuple[str, str] | None:
         sqlite3.SQLITE_BUSY: is_held,
         sqlite3.SQLITE_LOCKED: is_held,
         sqlite3.SQLITE_READONLY: ("The ledger cannot be written", "Check who owns the file and its folder."),
-        sqlite3.SQLITE_IOERR: ("The ledger cannot be read", "Check that the path is a file, and its disk sound."),
+        sqlite3.SQLITE_IOERR: ("The ledger cannot be read or written", "Check that its disk is sound and has room."),
         sqlite3.SQLITE_CORRUPT: ("The ledger is damaged", "Restore a backup, or look closer with ccostdb doctor."),
-        sqlite3.SQLITE_FULL: ("The disk is full", "Make room and run the same command again: nothing was lost."),
+        sqlite3.SQLITE_FULL: ("The disk is full", _MAKE_ROOM),
         sqlite3.SQLITE_CANTOPEN: ("The ledger cannot be opened", "Check the path and who owns its folder."),
         sqlite3.SQLITE_NOTADB: ("The file is not a SQLite database", "Name another with --db."),
     }.get(code)

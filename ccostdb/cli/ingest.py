@@ -127,8 +127,10 @@ def claude_code(ctx: click.Context, paths: tuple[str, ...]) -> None:
 def ccd(ctx: click.Context, file: str | None) -> None:
     """Record the events of a session daemon.
 
-    FILE holds one event a line, and is followed as it grows; - is stdin. Without it: CCD's stream.
+    FILE holds one event a line, and is followed as it grows; - is stdin, to its end. Without it: CCD's stream.
     """
+    if file is not None and "ccd_url" in ctx.meta.get(FLAGS, {}):
+        raise click.UsageError("Give FILE or --ccd-url, not both.", ctx)
     _record(ctx, "ccd", path=file)
 
 
@@ -181,6 +183,8 @@ def _intent(settings: Settings, asked: Asked) -> str:
 
     names = [asked.source] if asked.source else list(SOURCES)
     places = [f"{name} at {asked.path or SOURCES[name].place(settings)}" for name in names]
+    if asked.path == "-":
+        return f"Reading {asked.source} from stdin, to its end."
     if asked.source:
         return f"Following {places[0]}. Ctrl-C stops it."
     return f"Following what there is, and looking for the rest: {'; '.join(places)}. Ctrl-C stops it."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ccostdb.cli.options import current_settings, db_option, open_ledger
+from ccostdb.cli.options import current_settings, db_option, either, open_ledger
 from ccostdb.errors import CcostError
 
 
@@ -12,7 +12,8 @@ from ccostdb.errors import CcostError
 @db_option
 def migrate() -> None:
     """Make the ledger, or bring it up to date."""
-    from ccostdb.schema import prepare, schema_version, writing_lock
+    from ccostdb.lock import writing_lock
+    from ccostdb.schema import prepare, schema_version
 
     settings = current_settings()
     with writing_lock(settings.db):
@@ -21,8 +22,11 @@ def migrate() -> None:
 
 
 @click.command()
-@click.option("--verify", "task", flag_value="verify", help="Compare with the calls; exit 1 where they differ.")
-@click.option("--rebuild", "task", flag_value="rebuild", help="Recompute everything from the calls.")
+@either(
+    "task",
+    verify="Compare with the calls; exit 1 where they differ.",
+    rebuild="Recompute everything from the calls.",
+)
 @db_option
 def rollup(task: str | None) -> None:
     """Bring the sums that reports read up to date."""

@@ -78,8 +78,25 @@ def open_ledger(settings: Settings, *, is_priced: bool = False) -> Iterator[sqli
         con.close()
 
 
+def either(name: str, **meanings: str) -> Callable[[Command], Command]:
+    """Flags of which one may be given, with what they mean: the argument `name` is its word, or None."""
+
+    def keep(ctx: click.Context, option: click.Parameter, is_given: bool) -> None:
+        earlier = ctx.params.setdefault(name, None)
+        if is_given and earlier:
+            raise click.UsageError(f"Give --{earlier} or --{option.name}, not both.", ctx)
+        if is_given:
+            ctx.params[name] = option.name
+
+    def add(command: Command) -> Command:
+        for word in reversed(meanings):
+            flag = click.option(f"--{word}", is_flag=True, expose_value=False, callback=keep, help=meanings[word])
+            command = flag(command)
+        return command
+
+    return add
+
+
 def table_options(command: Command) -> Command:
     """`--json` and `--csv`, as the argument `form`."""
-    command = click.option("--csv", "form", flag_value="csv", help="CSV, as in a pipe.")(command)
-    command = click.option("--json", "form", flag_value="json", default=None, help="A list of objects.")(command)
-    return db_option(command)
+    return db_option(either("form", json="A list of objects.", csv="CSV, as in a pipe.")(command))

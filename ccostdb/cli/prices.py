@@ -48,7 +48,8 @@ def sync() -> None:
 
     Every command that writes or shows prices does so where they differ. Costs stay as they are until reprice.
     """
-    from ccostdb.schema import prepare, refuse_absent, writing_lock
+    from ccostdb.lock import writing_lock
+    from ccostdb.schema import prepare, refuse_absent
 
     settings = current_settings()
     refuse_absent(settings)

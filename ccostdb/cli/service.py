@@ -20,9 +20,10 @@ def _say(text: str) -> None:
 
 
 @service.command()
+@click.option("--force", is_flag=True, help="Also where the service records into another ledger.")
 @db_option
 @click.pass_context
-def install(ctx: click.Context) -> None:
+def install(ctx: click.Context, force: bool) -> None:
     """Write a systemd user unit, a launchd agent or a Windows task, and start it.
 
     It sees config.toml and the ledger of now, nothing else: keys belong into config.toml.
@@ -32,7 +33,7 @@ def install(ctx: click.Context) -> None:
 
     settings = current_settings()
     made = describe(settings)
-    if not install_service(made, settings, _say):
+    if not install_service(made, settings, _say, is_forced=force):
         ctx.exit(1)
     _say("It runs, and starts again at each log-in. See how it is: ccostdb status")
     if made.manager == "systemd":

@@ -44,7 +44,9 @@ RANKS = {name: rank for rank, name in enumerate((
     "unpriced_calls", "errors", "sessions", "last_at", "models", "uncached_cost_usd", "response_cache_hits",
     "latency_ms", "provider", "source", "counted", "unsplit_calls", "first_at", "ended_at",
 ), start=1)}  # fmt: skip
+WRAPPED = "Detail"  # the heading of sentences: they take more lines where others are cut
 MATTERS = RANKS["used"]  # up to this rank, a column is worth a shorter text
+MARKS = ("source", "counted")  # where rows are in no total, these say which: measures give way to them
 
 
 class Column(NamedTuple):
@@ -92,9 +94,8 @@ def draw(table: Table, console: Console | None = None) -> None:
             each.heading.replace("\n", " ").lower() for each in all_columns if each.heading not in kept
         )
         console.print(Text(f"No room for: {left_out}.", "dim"))
-    uncounted = _counted(table).count(False)
-    if has_totals and uncounted and all(column.heading != "Counted" for column in columns):
-        console.print(Text(f"The total leaves out {count_of(uncounted, 'row')}, not counted."))
+    if has_totals and all(column.heading != "Counted" for column in columns) and (note := _uncounted(table)):
+        console.print(Text(note))
     unsplit = _unsplit(table)
     if unsplit:
         console.print(Text(unsplit))
@@ -110,6 +111,8 @@ def _columns(table: Table) -> list[Column]:
         is_key = index < table.keys
         if is_key or name in ALWAYS or any(values):
             rank = 0 if index == 0 else RANKS.get(name, len(RANKS) + 1)
+            if is_key and name in MARKS and not all(is_counted):
+                rank = min(rank, MATTERS)
             is_number = not is_key and all(value is None or isinstance(value, int | float) for value in values)
             made = _number_column(name, values, is_summed, rank) if is_number else _text_column(name, values, rank)
             columns.append(made)
@@ -122,6 +125,16 @@ def _counted(table: Table) -> list[bool]:
         return [True] * len(table.rows)
     index = table.columns.index("counted")
     return [bool(row[index]) for row in table.rows]
+
+
+def _uncounted(table: Table) -> str | None:
+    """How many rows the total leaves out, and of which sources, where it does."""
+    left_out = [row for row, is_counted in zip(table.rows, _counted(table), strict=True) if not is_counted]
+    if not left_out:
+        return None
+    sources = {str(row[table.columns.index("source")]) for row in left_out if "source" in table.columns}
+    named = f" of {' and '.join(sorted(sources))}" if sources else ""
+    return f"The total leaves out {count_of(len(left_out), 'row')}{named}, not counted."
 
 
 def _unsplit(table: Table) -> str | None:
@@ -222,9 +235,15 @@ def _fitting(columns: list[Column], width: int) -> list[Column]:
         if least < column.width:
             more = min(column.width - least, spare // cut)
             spare, cut = spare - more, cut - 1
-            column = column._replace(cells=[_cut(cell, least + more) for cell in column.cells])  # noqa: PLW2901
+            shown = _folded if column.heading == WRAPPED else _cut
+            column = column._replace(cells=[shown(cell, least + more) for cell in column.cells])  # noqa: PLW2901
         fitted.append(column)
     return fitted
+
+
+def _folded(cell: str, width: int) -> str:
+    """A text in lines of at most `width` cells, broken at words where there are any."""
+    return "\n".join(line.plain.rstrip() for line in Text(cell).wrap(Console(), width))
 
 
 def _cut(cell: str, width: int) -> str:

@@ -21,7 +21,10 @@ from urllib.parse import urlsplit
 from ccostdb.clock import iso
 from ccostdb.daemon.record import Record, is_alive, log_file, print_file, read_record
 from ccostdb.errors import CcostError, StoreBusy
-from ccostdb.schema import inspect, is_written, make_folder, open_reader, real_path, writing_lock
+from ccostdb.lock import is_written, make_folder, real_path, writing_lock
+from ccostdb.logs import secrets_of, without_secrets
+from ccostdb.resources import sql
+from ccostdb.schema import inspect, open_reader
 from ccostdb.settings import Settings
 
 START_S = 30.0
@@ -148,8 +151,12 @@ def _why_it_ended(status: int, printed: Path, begins: int) -> CcostError:
 
 def _ask(url: str) -> str | None:
     """The status word of a health endpoint; '' where it answers something else; None where nobody answers."""
-    parts = urlsplit(url)
-    with closing(HTTPConnection(parts.hostname or "", parts.port, timeout=ASK_S)) as con:
+    try:
+        parts = urlsplit(url)
+        made = HTTPConnection(parts.hostname or "", parts.port, timeout=ASK_S)
+    except (ValueError, HTTPException):  # no address: the record may be anyone's
+        return None
+    with closing(made) as con:
         try:
             con.request("GET", parts.path, headers={"Host": f"127.0.0.1:{parts.port}"})  # as it allows in any case
             told = json.loads(con.getresponse().read(TAIL_BYTES * 8))
@@ -167,7 +174,7 @@ def stop(settings: Settings, *, is_forced: bool = False) -> Record | None:
     It is asked to end in good order. Only with `is_forced` is one that has not done so within 10 s ended at once:
     no row that was recorded is lost, but the last events may be. (Windows knows no asking.)
     """
-    record = read_record(settings.db)
+    record = read_record(settings.db) or _record_of_another(settings.db)  # it may begin, or be told to end already
     if record is None:
         if is_written(settings.db):
             hint = "It is of another user, in a container, or ends by itself. Stop it where it was started."
@@ -209,7 +216,7 @@ def status(settings: Settings) -> dict[str, Any]:
     """How it is: `status` is running, stopped, or busy (a process writes that is no recording one, or cannot be told).
 
     `health` is the word that the endpoint answers, NULL where there is none or it does not answer; `sources` are
-    rows of source_health.
+    rows of source_health: those with which something was recorded, and all that the running process reads.
     """
     record = read_record(settings.db)
     how = "running" if record else "busy" if is_written(settings.db) else "stopped"
@@ -224,12 +231,13 @@ def status(settings: Settings) -> dict[str, Any]:
         "log": record.log_path if record else None,
         "ledger": str(settings.db) if settings.db.exists() else None,
     }
-    return {**told, "sources": _sources(settings)}
+    return {**told, "sources": _sources(settings, iso(record.started_ns) if record else None)}
 
 
-def _sources(settings: Settings) -> list[dict[str, Any]]:
+def _sources(settings: Settings, started_at: str | None) -> list[dict[str, Any]]:
     if not inspect(settings).is_readable:
         return []
-    query = "select source, kind, state, outcome, last_event_at, rejected, gaps, error from source_health order by 1"
+    secrets = secrets_of(settings)
     with closing(open_reader(settings)) as con:
-        return [dict(row) for row in con.execute(query)]
+        rows = con.execute(sql("queries/status_sources.sql"), (started_at,))
+        return [without_secrets(dict(row), secrets) for row in rows]

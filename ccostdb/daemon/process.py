@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ccostdb import __version__
 from ccostdb.daemon.record import recorded
 from ccostdb.errors import CcostError
 from ccostdb.ingest import Asked, Outcome, record, stop_on_signals
@@ -42,7 +44,8 @@ async def _run(settings: Settings, asked: Asked, health_port: int, is_port_asked
         with _endpoint(settings, health_port, is_port_asked) as endpoint:
             if endpoint:
                 store.patience.on_trouble = partial(setattr, endpoint, "trouble")
-            with recorded(settings, endpoint.url if endpoint else None):
+            url = endpoint.url if endpoint else None
+            with recorded(settings, url), _told(settings, url):
                 schedule = Schedule(store, settings, stop)
                 await schedule.start()
                 try:
@@ -52,6 +55,17 @@ async def _run(settings: Settings, asked: Asked, health_port: int, is_port_asked
                     await schedule.end()
             await checkpoint(store, settings.db)
     return outcomes
+
+
+@contextmanager
+def _told(settings: Settings, url: str | None) -> Iterator[None]:
+    """Says in the log when the process begins to record, and when it has ended that."""
+    pid, health = os.getpid(), f"{url}/health" if url else "no health endpoint"
+    log.info("ccostdb %s records into %s: process %d, %s", __version__, settings.db, pid, health)
+    try:
+        yield
+    finally:
+        log.info("process %d records no more", pid)
 
 
 @contextmanager
@@ -66,9 +80,9 @@ def _endpoint(settings: Settings, port: int, is_port_asked: bool) -> Iterator[En
     try:
         endpoint.start()
     except CcostError as error:
-        if is_port_asked:
+        if is_port_asked or settings.origins.get("health_host") == "command line":
             raise
-        log.warning("%s Going on without.", error.message)
+        log.warning("%s Going on without. %s", error.message, error.hint)
         yield None
         return
     try:

@@ -21,7 +21,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from ccostdb import __version__
-from ccostdb.schema import is_written, real_path
+from ccostdb.lock import is_written, real_path
 from ccostdb.settings import Settings
 
 RECORD_MAX_BYTES = 64 * 1024
@@ -48,7 +48,8 @@ class Record:
         """Whether each value is what it should be: the file may be anyone's."""
         is_pid = type(self.pid) is int and 0 < self.pid < 2**31  # 0 and below would name whole groups of processes
         texts = (self.process_start, self.version, self.health_url or "", self.log_path or "")
-        return is_pid and type(self.started_ns) is int and all(isinstance(text, str) for text in texts)
+        is_time = type(self.started_ns) is int and 0 <= self.started_ns < 2**63
+        return is_pid and is_time and all(isinstance(text, str) for text in texts)
 
 
 def log_file(db: Path) -> Path:

@@ -1,12 +1,11 @@
 """Lets the system keep `ccostdb ingest` running from log-in on: a systemd user unit, a launchd agent, a Windows task.
 
-What is written is rendered purely; only `install`, `uninstall` and `is_active` touch the system, and say what they do.
+Only `install`, `uninstall` and `is_active` touch the system, and say what they do. The files are of `service_files`.
 """
 
 from __future__ import annotations
 
 import os
-import plistlib
 import re
 import shutil
 import subprocess
@@ -14,17 +13,15 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
 
+from ccostdb.budgets.entries import read_budgets
 from ccostdb.daemon.record import log_file, print_file, read_record, write_whole
+from ccostdb.daemon.service_files import NAME, ledger_in, render_plist, render_task, render_unit
 from ccostdb.errors import CcostError
-from ccostdb.schema import make_folder, real_path
+from ccostdb.lock import make_folder, real_path
+from ccostdb.prices.entries import check_entries
 from ccostdb.settings import KEYS, Settings
 
-NAME = "ccostdb"
-DESCRIPTION = "Records what AI agents spend"
-STOP_S = 15
-RESTART_S = 10
 COMMAND_S = 60.0
 
 Say = Callable[[str], None]
@@ -83,32 +80,6 @@ def _systemd_unit(command: Sequence[str], environ: Mapping[str, str]) -> Service
     )
 
 
-def render_unit(command: Sequence[str]) -> str:
-    """A systemd user unit (systemd.service(5), systemd.exec(5)); `:` keeps `$` from being read as a variable."""
-    return f"""\
-[Unit]
-Description={DESCRIPTION}
-
-[Service]
-Type=exec
-ExecStart=:{" ".join(map(_systemd_word, command))}
-Restart=on-failure
-RestartSec={RESTART_S}
-KillSignal=SIGTERM
-TimeoutStopSec={STOP_S}
-UMask=0077
-
-[Install]
-WantedBy=default.target
-"""
-
-
-def _systemd_word(word: str) -> str:
-    r"""One argument in quotes, in which \ escapes and % begins a specifier."""
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    return f'"{escaped}"'
-
-
 def _launchd_agent(command: Sequence[str], printed: Path) -> Service:
     domain = f"gui/{os.getuid()}" if hasattr(os, "getuid") else "gui"
     path = Path.home() / "Library" / "LaunchAgents" / f"{NAME}.plist"
@@ -122,23 +93,6 @@ def _launchd_agent(command: Sequence[str], printed: Path) -> Service:
         active=("launchctl", "print", f"{domain}/{NAME}"),
         running=r"^\s*state = running$",
     )
-
-
-def render_plist(command: Sequence[str], printed: Path) -> bytes:
-    """A launchd agent (launchd.plist(5)): runs from log-in on, and again where it ended with another status than 0."""
-    agent = {
-        "Label": NAME,
-        "ProgramArguments": list(command),
-        "RunAtLoad": True,
-        "KeepAlive": {"SuccessfulExit": False},
-        "ThrottleInterval": RESTART_S,
-        "ExitTimeOut": STOP_S,
-        "ProcessType": "Background",
-        "Umask": 0o077,
-        "StandardOutPath": str(printed),
-        "StandardErrorPath": str(printed),
-    }
-    return plistlib.dumps(agent, sort_keys=False)
 
 
 def _windows_task(command: Sequence[str], log: Path) -> Service:
@@ -157,41 +111,17 @@ def _windows_task(command: Sequence[str], log: Path) -> Service:
     )
 
 
-def render_task(command: Sequence[str]) -> bytes:
-    """A task of Windows' scheduler, version 1.2 of its schema: from log-on on, without a limit of time."""
-    task = ElementTree.Element("Task", version="1.2", xmlns="http://schemas.microsoft.com/windows/2004/02/mit/task")
-    _add(task, "RegistrationInfo/Description", DESCRIPTION)
-    _add(task, "Triggers/LogonTrigger/Enabled", "true")
-    principal = _add(task, "Principals/Principal/LogonType", "InteractiveToken")
-    principal.set("id", "Author")
-    _add(task, "Principals/Principal/RunLevel", "LeastPrivilege")
-    for name, text in (
-        ("MultipleInstancesPolicy", "IgnoreNew"),
-        ("DisallowStartIfOnBatteries", "false"),
-        ("StopIfGoingOnBatteries", "false"),
-        ("RestartOnFailure/Interval", "PT1M"),
-        ("RestartOnFailure/Count", "10"),
-        ("ExecutionTimeLimit", "PT0S"),
-    ):
-        _add(task, f"Settings/{name}", text)
-    _add(task, "Actions/Exec/Command", command[0])
-    _add(task, "Actions/Exec/Arguments", subprocess.list2cmdline(command[1:]))
-    document: bytes = ElementTree.tostring(task, encoding="utf-16", xml_declaration=True)
-    return document
+def install(service: Service, settings: Settings, say: Say, *, is_forced: bool = False) -> bool:
+    """Writes the service's file and starts it; whether it runs. Where the manager is not there, says what to type.
 
-
-def _add(parent: ElementTree.Element, path: str, text: str) -> ElementTree.Element:
-    """Puts a text at the end of a path whose missing elements it makes; returns the element around it."""
-    *folders, name = path.split("/")
-    for folder in folders:
-        found = parent.find(folder)
-        parent = ElementTree.SubElement(parent, folder) if found is None else found
-    ElementTree.SubElement(parent, name).text = text
-    return parent
-
-
-def install(service: Service, settings: Settings, say: Say) -> bool:
-    """Writes the service's file and starts it; whether it runs. Where the manager is not there, says what to type."""
+    Refuses settings that the service could not use and, unless `is_forced`, to take it away from another ledger.
+    """
+    check_entries(settings.user_prices)
+    read_budgets(settings)
+    ledger = ledger_in(service.path.read_bytes()) if service.path.is_file() else None
+    if ledger not in (None, str(real_path(settings.db))) and not is_forced:
+        hint = f"To have it record into {settings.db} instead, add --force."
+        raise CcostError(f"The service records into another ledger: {ledger}.", hint)
     running = read_record(settings.db)
     if running and (not service.path.exists() or is_active(service) is not None):
         message = f"Process {running.pid} records into {settings.db} already."
@@ -224,13 +154,20 @@ def left_behind(settings: Settings) -> list[str]:
 def _all_called(commands: Sequence[Sequence[str]], say: Say) -> bool:
     """Calls one after the other; the first that fails is said with its reason, and it and the rest are to be typed."""
     for number, command in enumerate(commands):
-        if (problem := _called(command)) is not None:
+        if (problem := _call(command, say)) is not None:
             rest = " && ".join(subprocess.list2cmdline(each) for each in commands[number:])
             say(f"Not started: {problem}")
             say(f"Where it can be, type: {rest}")
             return False
-        say(f"Called {subprocess.list2cmdline(command)}.")
     return True
+
+
+def _call(command: Sequence[str], say: Say) -> str | None:
+    """Calls a command that is there, and says so; why it failed, None: it did not."""
+    problem = _called(command)
+    if shutil.which(command[0]):
+        say(f"Called {subprocess.list2cmdline(command)}.")
+    return problem
 
 
 def _called(command: Sequence[str]) -> str | None:
@@ -260,17 +197,13 @@ def uninstall(service: Service, say: Say) -> bool:
     """Stops the service and removes its file; False where there was none. The ledger stays."""
     if not service.path.exists():
         return False
-    _call(service.disable, say)
+    if (problem := _call(service.disable, say)) is not None:
+        say(f"Not stopped: {problem}")
     service.path.unlink()
     say(f"Removed {service.path}.")
-    if service.after:
-        _call(service.after, say)
+    if service.after and (then := _call(service.after, say)) not in (None, problem):
+        say(f"Not done: {then}")
     return True
-
-
-def _call(command: Sequence[str], say: Say) -> None:
-    problem = _called(command)
-    say(f"Called {subprocess.list2cmdline(command)}." if problem is None else f"Not stopped: {problem}")
 
 
 def is_active(service: Service) -> str | None:

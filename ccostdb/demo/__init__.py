@@ -19,7 +19,8 @@ from ccostdb.demo.traffic import Event, make_traffic
 from ccostdb.demo.transcripts import write_transcripts
 from ccostdb.errors import BadArgument
 from ccostdb.ingest.cco import ingest_cco
-from ccostdb.schema import inspect, prepare, read_only_uri, writing_lock
+from ccostdb.lock import writing_lock
+from ccostdb.schema import inspect, prepare, read_only_uri
 from ccostdb.settings import Settings
 from ccostdb.sources.transcript_files import find_files
 from ccostdb.store import Store, open_store

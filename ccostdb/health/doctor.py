@@ -14,13 +14,18 @@ from ccostdb.budgets.standing import usd_text
 from ccostdb.clock import DAY_NS, SECOND_NS, iso
 from ccostdb.errors import BadSettings, CcostError
 from ccostdb.jobs.backup import backup_folder, copied_ns, copies
+from ccostdb.lock import SQLITE_FLOOR, is_written
+from ccostdb.logs import hidden, secrets_of
+from ccostdb.prices.entries import check_entries
 from ccostdb.reports.budgets import standings_now
 from ccostdb.resources import sql
-from ccostdb.schema import SQLITE_FLOOR, Condition, inspect, is_written, open_reader, schema_version
-from ccostdb.settings import KEYS, LISTS, Settings
+from ccostdb.schema import Condition, inspect, open_reader, schema_version
+from ccostdb.settings import KEYS, LISTS, Key, Settings
 
 OK, NOTE, PROBLEM = "ok", "note", "problem"
 CLOCK_SLACK_NS = 300 * SECOND_NS  # machines differ by seconds
+# A job that runs each minute leaves no row when it has nothing to do: what failed long ago may be well since.
+FAILED_LATELY_NS = 2 * DAY_NS
 BACKUP_LATE_NS = 2 * DAY_NS
 OVERLAP_HOURS, OVERLAP_SHARE = 3, 0.8  # fewer hours in common, or fewer alike, may be chance
 DAMAGED = "Keep a copy of the file, then restore a backup."
@@ -41,6 +46,13 @@ class Finding(NamedTuple):
 
 def examine(settings: Settings, now_ns: int) -> Iterator[Finding]:
     """Every finding about the settings and the ledger they name. A ledger that is behind is brought up to date."""
+    secrets = secrets_of(settings)
+    for found in _findings(settings, now_ns):
+        detail = found.detail and hidden(found.detail, secrets)
+        yield found._replace(name=hidden(found.name, secrets), value=hidden(found.value, secrets), detail=detail)
+
+
+def _findings(settings: Settings, now_ns: int) -> Iterator[Finding]:
     yield from _settings(settings)
     yield from _sqlite()
     if not settings.db.exists():
@@ -71,13 +83,27 @@ def examine(settings: Settings, now_ns: int) -> Iterator[Finding]:
 
 def _settings(settings: Settings) -> Iterator[Finding]:
     for key in KEYS:
-        value = getattr(settings, key.name)
-        shown = ", ".join(map(str, value)) if isinstance(value, tuple) else "auto" if value is None else str(value)
-        shown = "set, not shown" if key.is_secret and value else shown
+        shown = _shown(key, getattr(settings, key.name))
         yield Finding("settings", key.name, OK, shown, settings.origins.get(key.name, "default"))
     for name, field in LISTS.items():
         if entries := getattr(settings, field):
-            yield Finding("settings", name, OK, f"entries: {len(entries)}", settings.origins[field])
+            try:
+                read_budgets(settings) if name == "budget" else check_entries(entries)
+            except BadSettings as error:
+                yield Finding("settings", name, PROBLEM, error.message, error.hint)
+            else:
+                yield Finding("settings", name, OK, f"entries: {len(entries)}", settings.origins[field])
+
+
+def _shown(key: Key, value: Any) -> str:
+    """A setting's value. A query may hold a key."""
+    if key.is_secret:
+        return "set, not shown" if value else "not set"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "not set"
+    if value is None:
+        return "never" if key.name.startswith("keep_") else "auto"
+    return str(value).partition("?")[0] if key.name == "ccd_url" else str(value)
 
 
 def _sqlite() -> Iterator[Finding]:
@@ -152,7 +178,7 @@ def _daemon_events(con: sqlite3.Connection) -> Iterator[Finding]:
     for row in _rows(con, sql("queries/daemon_event_losses.sql")):
         if row["away_s"]:
             hint = "Nothing can be replayed: what the daemon told meanwhile is lost."
-            yield Finding("sources", row["source"], NOTE, f"disconnected for {row['away_s'] / 3600:,.1f} h", hint)
+            yield Finding("sources", row["source"], NOTE, f"disconnected for {_duration(row['away_s'])}", hint)
         if row["dropped"]:
             hint = "They came faster than they could be stored. See when: ccostdb export gaps"
             yield Finding("sources", row["source"], NOTE, f"events dropped: {row['dropped']:,}", hint)
@@ -160,6 +186,13 @@ def _daemon_events(con: sqlite3.Connection) -> Iterator[Finding]:
             hint = "The first stays. See them: ccostdb export daemon_events"
             value = f"events with another content under a known id: {row['conflicts']:,}"
             yield Finding("sources", row["source"], NOTE, value, hint)
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:,.1f} {unit}"
+    return f"{seconds:.1f} s"
 
 
 def _overlap(con: sqlite3.Connection) -> Iterator[Finding]:
@@ -204,7 +237,7 @@ def _clock(con: sqlite3.Connection, now_ns: int) -> Iterator[Finding]:
 def _jobs(con: sqlite3.Connection, settings: Settings, now_ns: int) -> Iterator[Finding]:
     jobs = {row["job"]: row for row in _rows(con, sql("queries/last_job_runs.sql"))}
     for name, row in jobs.items():
-        if row["outcome"] == "failed":
+        if row["outcome"] == "failed" and now_ns - row["started_ns"] < FAILED_LATELY_NS:
             state, how = (PROBLEM, "failed") if row["ended_ns"] is not None else (NOTE, "was cut off")
             yield Finding("jobs", name, state, f"{how} at {iso(row['started_ns'])}", row["detail"])
     if settings.backup_at == "never" or not jobs:  # without a process that keeps running none is due
@@ -231,12 +264,12 @@ def _newest_backup_ns(con: sqlite3.Connection, settings: Settings) -> int | None
 def _budgets(con: sqlite3.Connection, settings: Settings, now_ns: int) -> Iterator[Finding]:
     try:
         budgets = read_budgets(settings)
-    except BadSettings as error:
-        yield Finding("budgets", "settings", PROBLEM, error.message, error.hint)
+    except BadSettings:  # told among the settings
         return
     for each in standings_now(con, budgets, now_ns):
         if each.is_reached(1.0):
-            value = f"${usd_text(each.spent_nusd or 0)} spent in {each.span.label}, of ${usd_text(each.limit_nusd)}"
+            spent_usd = (each.spent_nusd or 0) / 1e9
+            value = f"${spent_usd:,.2f} spent in {each.span.label}, of ${usd_text(each.limit_nusd)}"
             yield Finding("budgets", each.budget, NOTE, value, "See all: ccostdb budget")
 
 

@@ -135,12 +135,7 @@ class Endpoint:
         """The last snapshot, with what can be said without the ledger as it is now."""
         last, trouble = self._vitals, self.trouble
         sources = [
-            replace(
-                each,
-                state="paused" if trouble and each.state != "ended" else each.state,
-                error=None if each.error is None else hidden(each.error, self._secrets),
-            )
-            for each in last.sources
+            replace(each, state="paused" if trouble and each.state != "ended" else each.state) for each in last.sources
         ]
         trouble = hidden(trouble, self._secrets) if trouble else last.trouble
         return replace(last, uptime_s=self._uptime_s(), trouble=trouble, sources=sources)
@@ -217,7 +212,13 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
+    except (OSError, UnicodeError) as error:
+        number = error.errno if isinstance(error, OSError) else None
+        if number == errno.EADDRINUSE:
             raise CcostError(f"Port {port} of {host} is in use, so /health cannot answer there.", hint) from error
-        raise CcostError(f"/health cannot answer at port {port} of {host}: {error.strerror}.", hint) from error
+        if number in (errno.EACCES, errno.EPERM):
+            raise CcostError(f"/health may not answer at port {port} of {host}.", hint) from error
+        hint = "Choose one with --health-host HOST, such as 127.0.0.1."
+        raise CcostError(
+            f"/health cannot answer at port {port} of {host}: this machine has no such address.", hint
+        ) from error

@@ -23,6 +23,7 @@ from ccostdb import __version__
 from ccostdb.budgets import used
 from ccostdb.budgets.standing import Standing, usd_text
 from ccostdb.clock import iso
+from ccostdb.logs import secrets_of, without_secrets
 from ccostdb.resources import sql
 from ccostdb.schema import read_only_uri
 from ccostdb.settings import Settings
@@ -165,14 +166,17 @@ async def watching(settings: Settings, after_run_id: int) -> AsyncIterator[Watch
     """Opens the ledger to look at it. Raises sqlite3.Error where there is none."""
     async with aiosqlite.connect(read_only_uri(settings.db), uri=True, timeout=5.0, isolation_level=None) as db:
         db.row_factory = sqlite3.Row
-        yield Watch(db, settings.db, after_run_id)
+        yield Watch(db, settings.db, after_run_id, secrets_of(settings))
 
 
 class Watch:
-    """The ledger, looked at again and again. Reads nothing where nothing was stored since the last time."""
+    """The ledger, looked at again and again. Reads nothing where nothing was stored since the last time.
 
-    def __init__(self, db: aiosqlite.Connection, path: Path, after_run_id: int) -> None:
-        self._db, self._path, self._after_run_id = db, path, after_run_id
+    No name and no error that it reads holds any of the `secrets`.
+    """
+
+    def __init__(self, db: aiosqlite.Connection, path: Path, after_run_id: int, secrets: Sequence[str] = ()) -> None:
+        self._db, self._path, self._after_run_id, self._secrets = db, path, after_run_id, secrets
         self._seen: dict[str, int] = {}  # `pragma data_version` when sources and ledger were read
         self._ledger_due_s = 0.0
         self._rows: list[Row] = []
@@ -221,7 +225,8 @@ class Watch:
             await self._db.execute("rollback")
 
     async def _select(self, query: str, values: Mapping[str, Any] | None = None) -> list[Row]:
-        return [dict(row) for row in await self._db.execute_fetchall(sql(f"queries/{query}.sql"), dict(values or {}))]
+        rows = await self._db.execute_fetchall(sql(f"queries/{query}.sql"), dict(values or {}))
+        return [without_secrets(dict(row), self._secrets) for row in rows]
 
     def _note_lags(self) -> None:
         for row in self._rows:

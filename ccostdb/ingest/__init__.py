@@ -153,8 +153,9 @@ async def _run(settings: Settings, asked: Asked) -> list[Outcome]:
     for outcome in outcomes if asked.source and asked.once else ():
         if outcome.outcome == "failed" and asked.path is None:
             source = SOURCES[outcome.source]
-            message = f"{outcome.source} was not found at {source.place(settings)}: {outcome.error}."
-            raise SourceUnavailable(message, source.hint)
+            went = "answers, but not to us, at" if outcome.hint else "was not found at"
+            message = f"{outcome.source} {went} {source.place(settings)}: {outcome.error}."
+            raise SourceUnavailable(message, outcome.hint or source.hint)
     return outcomes
 
 

@@ -15,11 +15,13 @@ from ccostdb.settings import Settings
 from ccostdb.sources import cca
 from ccostdb.sources.http_client import server_address
 from ccostdb.sources.polling import Answer, NoAnswer, Server
+from ccostdb.sources.samples import LARGE_BYTES, MAX_ANSWER_BYTES
 from ccostdb.stopping import stopped_within, unless
 from ccostdb.store import Store
 
 NAME = "cca"
 NOT_THERE_AGAIN_S = 3600.0  # what a version lacks, it lacks until another is installed
+KEY_HINT = "Set its key: CCOSTDB_CCA_API_KEY in the environment, or api_key under [sources.cca] in config.toml."
 MOST_WAITS = 3  # for one endpoint in one round
 log = logging.getLogger(__name__)
 
@@ -76,7 +78,7 @@ class _Pass:
                 answer = await unless(stop, self._ask(server, endpoint))
                 if answer is None:  # told to stop: what this round has seen is kept, what it has not is no failure
                     return
-                if not self._take(endpoint, answer):
+                if not await self._take(endpoint, answer):
                     break
         self._turn()
         if self.batch.state or self.batch.samples or is_heartbeat_due(self.appended_s):
@@ -99,7 +101,7 @@ class _Pass:
         """The answer of an endpoint. Waits where it is told to, unless that is longer than a round."""
         waits = 0
         while True:
-            answer = await server.get(endpoint, self.settings.frame_max_bytes)
+            answer = await server.get(endpoint, min(self.settings.frame_max_bytes, MAX_ANSWER_BYTES))
             wait_s = cca.retry_after_s(answer) if isinstance(answer, Answer) else None
             if wait_s is None or wait_s > self.settings.cca_interval_s or waits == MOST_WAITS:
                 self.not_before_s = time.monotonic() + (wait_s or 0.0)
@@ -107,7 +109,7 @@ class _Pass:
             waits += 1
             await asyncio.sleep(wait_s)
 
-    def _take(self, endpoint: str, answer: Answer | NoAnswer) -> bool:
+    async def _take(self, endpoint: str, answer: Answer | NoAnswer) -> bool:
         """One answer. False: there is no use in asking for more now."""
         if isinstance(answer, NoAnswer):
             self.problems.append(f"{endpoint}: {answer.reason}" if answer.is_there else answer.reason)
@@ -117,35 +119,44 @@ class _Pass:
         if answer.status == cca.TOO_MANY:  # is about all that ask, not about the endpoint
             self.problems.append("HTTP 429: too many ask at once")
             return False
-        self._keep(endpoint, answer)
+        self._keep(endpoint, answer, *await self._understood(endpoint, answer))
         if answer.status in cca.UNAUTHORIZED:
             key = "it does not take this key" if self.settings.cca_api_key else "it asks for a key"
             self.problems.append(f"HTTP {answer.status}: {key}; set CCOSTDB_CCA_API_KEY")
+            self.outcome.hint = KEY_HINT
             return False
         if answer.status == cca.NOT_FOUND:
             self.missing_until_s[endpoint] = time.monotonic() + NOT_THERE_AGAIN_S
         return True
 
-    def _keep(self, endpoint: str, answer: Answer) -> None:
+    async def _understood(self, endpoint: str, answer: Answer) -> tuple[Sample, Reject | None, bytes]:
+        """What an answer says, or why it says nothing; and its meaning."""
+        now_ns, max_bytes, key = time.time_ns(), self.settings.payload_max_bytes, self.settings.cca_api_key
+
+        def parse() -> tuple[Sample, Reject | None, bytes]:
+            try:
+                sample = cca.parse(endpoint, answer.status, answer.raw, now_ns, max_bytes, api_key=key)
+                reject = None
+            except Rejected as rejected:  # nothing of it is shown: it may be what a model wrote
+                reject = Reject(now_ns, rejected.reason)
+                sample = Sample(endpoint, now_ns, None, rejected.reason)
+            return sample, reject, cca.meaning(endpoint, sample.body, sample.error)
+
+        return await asyncio.to_thread(parse) if len(answer.raw or b"") > LARGE_BYTES else parse()
+
+    def _keep(self, endpoint: str, answer: Answer, sample: Sample, reject: Reject | None, meaning: bytes) -> None:
         """The sample of an answer, if it says something new."""
-        now_ns, reject = time.time_ns(), None
-        try:
-            sample = cca.parse(endpoint, answer.status, answer.raw, now_ns, self.settings.cca_api_key)
-        except Rejected as rejected:  # nothing of it is shown: it may be what a model wrote
-            reject = Reject(now_ns, rejected.reason)
-            sample = Sample(endpoint, now_ns, None, rejected.reason)
         if sample.error is None:
             self.has_data |= endpoint != cca.HEALTH
         elif answer.status not in (cca.NOT_FOUND, *cca.UNAUTHORIZED):
             self.problems.append(sample.error if reject else f"{endpoint}: {sample.error}")
-        meaning = cca.meaning(endpoint, sample.body, sample.error)
         if self.meanings.get(endpoint) == meaning:
             return
         self.meanings[endpoint] = meaning
         self.batch.samples.append(sample)
         self.batch.rejects += [reject] if reject else []
         self.batch.events += 1
-        self.batch.last_event_ns = now_ns
+        self.batch.last_event_ns = sample.polled_ns
         if endpoint == cca.HEALTH:  # another version may have what the last one had not
             self.missing_until_s.clear()
 

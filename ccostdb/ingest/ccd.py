@@ -12,25 +12,26 @@ import logging
 import time
 from contextlib import aclosing, suppress
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 from ccostdb.errors import Rejected
+from ccostdb.ingest.ccd_address import address_of, strip_addresses
 from ccostdb.ingest.ccd_lines import record_lines
-from ccostdb.ingest.ccd_rows import BATCH_EVENTS, GATHER_S, NAME, Rows, read_event
+from ccostdb.ingest.ccd_rows import BATCH_EVENTS, GATHER_S, NAME, Rows, event_max_bytes, read_event
 from ccostdb.ingest.outcome import HEARTBEAT_S, Outcome, Shown, recorded_run
+from ccostdb.ingest.punctuality import Punctuality
 from ccostdb.model import DaemonEvent, Gap, Position, Reject
 from ccostdb.settings import Settings
-from ccostdb.sources.http_client import server_address
 from ccostdb.sources.sse import Connected, Disconnected, Item, Received, read_stream
 from ccostdb.stopping import unless
 from ccostdb.store import Store
 
 QUEUE_EVENTS = 2000
 QUEUE_CHARACTERS = 8 * 1024 * 1024  # beyond these it is full, too: payloads may be large
-LARGE_CHARACTERS = 64 * 1024  # an event of more is understood in a thread: 16 MiB take a second
+LARGE_CHARACTERS = 64 * 1024  # an event of more is understood in a thread: 4 MiB can take a second
 # CCD sends a comment every 15 s without events: three of them must be missing. So a shorter `stream_dead_after_s`,
 # which is made for CCO's frame every 5 s, does not hold here; a longer one does.
 DEAD_AFTER_S = 45.0
+OUTAGE_NS = 10_000_000_000  # what is dropped within so long of the last is of one gap: the queue empties now and then
 ONCE_QUIET_S = 2.0  # with `once`: so long without an event is the end
 ONCE_LONGEST_S = 10.0
 log = logging.getLogger(__name__)
@@ -44,7 +45,8 @@ async def ingest_ccd(
     With `once` a file is read to its end, and of the stream what comes until it is quiet for a moment. A stream that
     does not answer is tried again; with `once` it is not, and the outcome is `failed`.
     """
-    source_id = await store.source_id(NAME, "files" if path else _address(settings.ccd_url))
+    await strip_addresses(store)
+    source_id = await store.source_id(NAME, "files" if path else address_of(settings.ccd_url))
     outcome = Outcome(NAME)
     async with recorded_run(store, source_id, "reading" if path else "connecting", outcome) as run_id:
         rows = Rows(store, source_id, run_id, outcome)
@@ -53,12 +55,6 @@ async def ingest_ccd(
         else:
             outcome.outcome = await _Stream(rows, settings, is_once=once).record(stop)
     return outcome
-
-
-def _address(url: str) -> str:
-    """The stream as the ledger knows it. Its query chooses what is sent, so it is another source with another."""
-    query = urlsplit(url).query
-    return server_address(url) + (f"?{query}" if query else "")
 
 
 class _Stream:
@@ -75,7 +71,9 @@ class _Stream:
         self._is_over = asyncio.Event()  # nothing will be read any more
         self._is_connected = False
         self._is_found = False
-        self._connected_until_ns: int | None = None  # when it was last heard; None: never was
+        self._connected_until_ns: int | None = None  # when it was last heard in time; None: never was
+        self._punctuality = Punctuality()
+        self._dropped_until_ns: int | None = None  # the last stored gap is of dropped events, until then
         self._shown = Shown(NAME, log, is_following=not is_once)
         self._begin()
 
@@ -92,11 +90,12 @@ class _Stream:
         position = position or Position(self._rows.store.new_position_id(), "")
         if position.state:
             self._connected_until_ns = json.loads(position.state)["connected_until_ns"]
-        tasks = reading, writing = [
-            asyncio.create_task(each) for each in (unless(stop, self._read()), self._write(position))
+        tasks = reading, writing, _ = [
+            asyncio.create_task(each)
+            for each in (unless(stop, self._read()), self._write(position), self._punctuality.watch())
         ]
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((reading, writing), return_when=asyncio.FIRST_COMPLETED)
             reading.cancel()  # the writer has failed
             await asyncio.wait((reading,))
             for event in (self._is_over, self._has_news, self._is_due):
@@ -117,7 +116,11 @@ class _Stream:
     # --- the reader: takes in what comes, and never waits for the ledger
 
     async def _read(self) -> None:
-        settings = replace(self._settings, stream_dead_after_s=max(self._settings.stream_dead_after_s, DEAD_AFTER_S))
+        settings = replace(
+            self._settings,
+            stream_dead_after_s=max(self._settings.stream_dead_after_s, DEAD_AFTER_S),
+            frame_max_bytes=event_max_bytes(self._settings),
+        )
         now_s = asyncio.get_running_loop().time
         last_s = now_s() + ONCE_LONGEST_S
         with suppress(TimeoutError):
@@ -133,12 +136,14 @@ class _Stream:
                         quiet.reschedule(min(last_s, now_s() + ONCE_QUIET_S))
 
     async def _take(self, item: Item) -> None:
-        now_ns = time.time_ns()
+        now_ns, is_in_time = time.time_ns(), self._punctuality.is_in_time()
+        self._punctuality.is_busy = True
         match item:
             case Connected():
                 if self._connected_until_ns is not None:
                     from_ns = min(self._connected_until_ns, now_ns)
                     self._gaps.append(Gap(0, "disconnected", from_ns, now_ns, None, None, now_ns))
+                    self._dropped_until_ns = None
                 self._connections += 1
                 self._has_news.set()
                 self._is_connected = self._is_found = True
@@ -154,8 +159,11 @@ class _Stream:
                 self._frames += 1
                 self._has_news.set()
                 self._put(await self._understood(item), item.at_ns)
-        if self._is_connected:
+        # What comes late may have come before the connection ended, which will be noticed next: the gap holds it, too.
+        if self._is_connected and (is_in_time or isinstance(item, Connected)):
             self._connected_until_ns = now_ns
+        self._punctuality.is_busy = False
+        self._punctuality.is_in_time()
 
     async def _understood(self, received: Received) -> DaemonEvent | Reject:
         """What came. Should we be stopped meanwhile, it came after `_connected_until_ns`: the next gap has it."""
@@ -180,10 +188,9 @@ class _Stream:
 
     def _lose(self, lost: Disconnected) -> None:
         """The connection is gone, or was not made, which is usual. Each reason is said once; the run has the last."""
-        if self._is_connected and not lost.is_silence:
-            self._connected_until_ns = time.time_ns()
         self._is_connected = False
-        self._shown.say(f"{lost.reason}; it is tried again", logging.WARNING if lost.is_error else logging.INFO)
+        if self._shown.state != "connected":  # else what is told of the loss says it
+            self._shown.say(f"{lost.reason}; it is tried again", logging.WARNING if lost.is_error else logging.INFO)
         self._rows.outcome.error = lost.reason
         self._turn("error" if lost.is_error else "disconnected")
 
@@ -214,16 +221,35 @@ class _Stream:
             taken = [self._queue.get_nowait() for _ in range(min(BATCH_EVENTS, self._queue.qsize()))]
             self._queue_characters -= sum(map(_characters, taken))
             until_ns = self._connected_until_ns
-            if not self._queue.empty():  # what is still in it is lost if this process is, and must be in the gap then
-                until_ns = _received_ns(taken[-1])
             if until_ns is not None:
+                if not self._queue.empty():  # what is in it is lost if this process is, and must be in the gap then
+                    until_ns = min(until_ns, _received_ns(taken[-1]))
                 position.state = json.dumps({"connected_until_ns": until_ns})
-            if self._dropped_ns:
-                dropped = Gap(0, "dropped", *self._dropped_ns, None, None, time.time_ns(), self._dropped)
-                self._gaps.append(dropped)
+            longer_gap = self._take_dropped()
             frames, gaps, connections, state = self._frames, self._gaps, self._connections, self._state
             self._begin()
-            await self._rows.append(taken, position, frames=frames, gaps=gaps, connections=connections, state=state)
+            await self._rows.append(
+                *(taken, position),
+                frames=frames,
+                gaps=gaps,
+                longer_gap=longer_gap,
+                connections=connections,
+                state=state,
+            )
+            self._shown.say_gaps(gaps)
+
+    def _take_dropped(self) -> Gap | None:
+        """Makes a gap of what was dropped since the last append; gives it, where it is more of the one before."""
+        if self._dropped_ns is None:
+            return None
+        from_ns, to_ns = self._dropped_ns
+        dropped = Gap(0, "dropped", from_ns, to_ns, None, None, time.time_ns(), self._dropped)
+        is_more = self._dropped_until_ns is not None and from_ns - self._dropped_until_ns <= OUTAGE_NS
+        self._dropped_until_ns = to_ns
+        if is_more:
+            return dropped
+        self._gaps.append(dropped)
+        return None
 
 
 def _received_ns(taken: DaemonEvent | Reject) -> int:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 from ccostdb.errors import SourceUnavailable
-from ccostdb.ingest.ccd_rows import GATHER_S, NAME, Rows, read_event
+from ccostdb.ingest.ccd_rows import GATHER_S, NAME, Rows, event_max_bytes, read_event
 from ccostdb.ingest.outcome import is_heartbeat_due
 from ccostdb.model import DaemonEvent, Position, Reject
 from ccostdb.settings import Settings
@@ -40,12 +40,13 @@ class _Lines:
     def __init__(self, rows: Rows, settings: Settings, name: str) -> None:
         self._rows = rows
         self._settings = settings
+        self._max_bytes = event_max_bytes(settings)
         self._name = name
         self._file = FollowedFile()
         self._placed_rejects = 0
 
     async def record_stdin(self, descriptor: int, stop: asyncio.Event) -> None:
-        cutter = LineCutter(0, self._settings.frame_max_bytes)
+        cutter = LineCutter(0, self._max_bytes)
         is_ended = False
         while not (is_ended or stop.is_set()):
             lines, is_ended = await asyncio.to_thread(read_stdin, descriptor, cutter, GATHER_S)
@@ -79,7 +80,7 @@ class _Lines:
 
     async def _read_new(self, position: Position, stop: asyncio.Event) -> Position:
         """Appends what is new, part by part; ends early, between two of them, when `stop` is set."""
-        parts = self._file.read_new(position, self._settings.frame_max_bytes)
+        parts = self._file.read_new(position, self._max_bytes)
         while not stop.is_set() and (read := await asyncio.to_thread(self._next, parts)) is not None:
             part, taken = read
             await self._rows.append(taken, part.position, frames=len(part.lines))
@@ -100,9 +101,7 @@ class _Lines:
     def _one(self, line: Line, is_placed: bool) -> DaemonEvent | Reject:
         place = f"{self._name}:{line.offset}" if is_placed and self._placed_rejects < REJECTS_A_FILE else None
         if line.text is None:
-            read: DaemonEvent | Reject = Reject(
-                time.time_ns(), f"a line over {self._settings.frame_max_bytes} bytes", place=place
-            )
+            read: DaemonEvent | Reject = Reject(time.time_ns(), f"a line over {self._max_bytes} bytes", place=place)
         else:
             read = read_event(line.text, time.time_ns(), self._settings, place)
         self._placed_rejects += isinstance(read, Reject)

@@ -12,12 +12,17 @@ from ccostdb.errors import Rejected
 from ccostdb.ingest.outcome import Outcome
 from ccostdb.model import Batch, DaemonEvent, Gap, Position, Reject
 from ccostdb.settings import Settings
-from ccostdb.sources.ccd import CONFLICT, conflict, parse
+from ccostdb.sources.ccd import CONFLICT, MAX_EVENT_BYTES, conflict, parse
 from ccostdb.store import Store
 
 NAME = "ccd"
 BATCH_EVENTS = 500
 GATHER_S = 0.25
+
+
+def event_max_bytes(settings: Settings) -> int:
+    """How large an event may be: a frame of a stream, or a line."""
+    return min(settings.frame_max_bytes, MAX_EVENT_BYTES)
 
 
 def read_event(text: str, at_ns: int, settings: Settings, place: str | None = None) -> DaemonEvent | Reject:
@@ -45,6 +50,7 @@ class Rows:
         *,
         frames: int,
         gaps: list[Gap] | None = None,
+        longer_gap: Gap | None = None,
         connections: int = 0,
         state: str | None = None,
     ) -> None:
@@ -62,6 +68,7 @@ class Rows:
             time.time_ns(),
             daemon_events=[*new, *contradicting],
             gaps=gaps or [],
+            longer_gap=longer_gap,
             rejects=[*rejects, *map(conflict, others)],
             positions=[position] if position else [],
             frames=frames,

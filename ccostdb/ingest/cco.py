@@ -131,6 +131,7 @@ class _Pass:
         batch, outcome = self.batch, self.outcome
         batch.error = outcome.error
         await self.store.append(batch)
+        self.shown.say_gaps(batch.gaps)
         outcome.frames += batch.frames
         outcome.events += batch.events
         outcome.calls += len(batch.calls)

@@ -10,8 +10,8 @@ from ccostdb.ingest.last_samples import last_samples
 from ccostdb.model import Batch, Reject, Sample
 from ccostdb.settings import Settings
 from ccostdb.sources import samples
-from ccostdb.sources.polling import NoAnswer, Server
-from ccostdb.sources.samples import Manner
+from ccostdb.sources.polling import Answer, NoAnswer, Server
+from ccostdb.sources.samples import LARGE_BYTES, MAX_ANSWER_BYTES, Manner
 from ccostdb.stopping import unless
 from ccostdb.store import Store
 
@@ -68,12 +68,12 @@ class Overrides:
         self._tries -= 1
         tries = self._tries
         async with Server(self._settings.cco_url, answer_s=ANSWER_S) as server:
-            answer = await server.get(PATH, self._settings.frame_max_bytes)
+            answer = await server.get(PATH, min(self._settings.frame_max_bytes, MAX_ANSWER_BYTES))
         if isinstance(answer, NoAnswer):
             return
         now_ns, rejects = time.time_ns(), list[Reject]()
         try:
-            sample = samples.parse(PATH, answer.status, answer.raw, now_ns, manner=_MANNER)
+            sample = await _understood(answer, now_ns, self._settings.payload_max_bytes)
         except Rejected as rejected:
             sample = Sample(PATH, now_ns, None, rejected.reason)
             rejects = [Reject(now_ns, rejected.reason)]
@@ -83,6 +83,13 @@ class Overrides:
         if last is None or _meaning(sample.body, sample.error) != _meaning(*last):
             batch = Batch(self._source_id, self._run_id, now_ns, samples=[sample], rejects=rejects)
             await self._store.append(batch)
+
+
+async def _understood(answer: Answer, now_ns: int, max_bytes: int) -> Sample:
+    def parse() -> Sample:
+        return samples.parse(PATH, answer.status, answer.raw, now_ns, manner=_MANNER, max_bytes=max_bytes)
+
+    return await asyncio.to_thread(parse) if len(answer.raw or b"") > LARGE_BYTES else parse()
 
 
 def _meaning(body: str | None, error: str | None) -> bytes:

@@ -8,8 +8,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from ccostdb.clock import iso
 from ccostdb.errors import CcostError
+from ccostdb.model import Gap
 from ccostdb.store import Store
+from ccostdb.words import count_of
 
 HEARTBEAT_S = 60.0
 MOST_SAID = 100
@@ -30,6 +33,7 @@ class Outcome:
     gaps: int = 0
     seconds: float = 0.0
     error: str | None = None
+    hint: str | None = None  # what to do about it, where that is not to start the source
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +74,20 @@ class Shown:
         """The state, where it or what is wrong is another than before; None: there is nothing to tell the run."""
         if (state, error) == (self.state, self.error):
             return None
+        if self.is_following and state == "connected" != self.state:
+            self.log.info("%s: connected", self.name)
+        elif self.is_following and self.state == "connected" != state:
+            self.log.info("%s: lost: %s", self.name, error)
         self.state, self.error = state, error
         return state
+
+    def say_gaps(self, gaps: list[Gap]) -> None:
+        """Tells the log of each gap that was stored."""
+        for gap in gaps if self.is_following else ():
+            since = f"from {iso(gap.from_ns)} " if gap.from_ns is not None else ""
+            missing = ((gap.calls, "call"), (gap.events, "event"))
+            many = "".join(f", {count_of(number, noun)}" for number, noun in missing if number is not None)
+            self.log.info("%s: a gap, %s: %suntil %s%s", self.name, gap.kind, since, iso(gap.to_ns), many)
 
     def say(self, problem: str, level: int = logging.WARNING) -> None:
         """Tells the log, once of each problem and of MOST_SAID at most."""

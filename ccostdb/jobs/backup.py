@@ -16,7 +16,8 @@ from pathlib import Path
 
 from ccostdb.clock import SECOND_NS
 from ccostdb.errors import CcostError
-from ccostdb.schema import APPLICATION_ID, inspect, make_folder, read_only_uri
+from ccostdb.lock import make_folder
+from ccostdb.schema import APPLICATION_ID, inspect, read_only_uri
 from ccostdb.settings import Settings
 
 UNFINISHED = ".unfinished"
@@ -38,18 +39,19 @@ def back_up(settings: Settings, folder: Path, now_ns: int, is_over: Callable[[],
         raise CcostError(f"There is no ledger at {settings.db}.", "Make one with 'ccostdb ingest'.")
     make_folder(folder, CHOOSE)
     stem = settings.db.stem
-    target = folder / f"{stem}-{datetime.fromtimestamp(now_ns / 1e9, UTC):%Y%m%dT%H%M%SZ}.db"
-    unfinished = folder / f".{target.name}.{os.getpid()}{UNFINISHED}"
+    name = f"{stem}-{datetime.fromtimestamp(now_ns / 1e9, UTC):%Y%m%dT%H%M%SZ}"
+    unfinished = folder / f".{name}.db.{os.getpid()}{UNFINISHED}"
     try:
         descriptor = os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)  # O_EXCL follows no link
     except OSError as error:
         raise CcostError(f"{folder} takes no backup: {error.strerror}.", CHOOSE) from error
     try:
         with _opened(settings.db, is_over) as con:
-            con.execute("vacuum into ?", (str(unfinished),))
+            con.execute("vacuum into cast(? as text)", (os.fsencode(unfinished),))  # a name need not be UTF-8
             made_at_s = con.execute("select made_at_s from ledger").fetchone()[0]
         _check(unfinished, is_over)
         os.fsync(descriptor)
+        target = _new_name(folder, name)
         unfinished.replace(target)
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
@@ -62,6 +64,12 @@ def back_up(settings: Settings, folder: Path, now_ns: int, is_over: Callable[[],
     _sync_folder(folder)
     _rotate(folder, stem, made_at_s, settings.backup_keep)
     return target
+
+
+def _new_name(folder: Path, name: str) -> Path:
+    """The name, or where there is one of the same second, the first with a number that is free."""
+    names = (f"{name}.db", *(f"{name}_{number}.db" for number in range(2, 1000)))
+    return next(path for path in map(folder.joinpath, names) if not os.path.lexists(path))
 
 
 @contextmanager
@@ -103,18 +111,23 @@ def _rotate(folder: Path, stem: str, made_at_s: int, keep: int) -> None:
 
 def copies(folder: Path, stem: str, made_at_s: int) -> list[Path]:
     """The whole copies, oldest first, of the ledger that was made at that time. Raises OSError."""
-    return sorted(
-        path for path in folder.iterdir() if re.fullmatch(_name(stem), path.name) and _made_at(path) == made_at_s
-    )
+    found = (each for each in folder.iterdir() if re.fullmatch(_name(stem), each.name) and _made_at(each) == made_at_s)
+    return sorted(found, key=_time_and_number)
 
 
 def copied_ns(copy: Path) -> int:
     """When a copy was made, as its name says."""
-    return int(datetime.fromisoformat(copy.stem[-len("20260701T000000Z") :]).timestamp()) * SECOND_NS
+    time_text, _ = _time_and_number(copy)
+    return int(datetime.fromisoformat(time_text).timestamp()) * SECOND_NS
 
 
 def _name(stem: str) -> str:
-    return rf"{re.escape(stem)}-[0-9]{{8}}T[0-9]{{6}}Z\.db"
+    return rf"{re.escape(stem)}-[0-9]{{8}}T[0-9]{{6}}Z(_[0-9]+)?\.db"
+
+
+def _time_and_number(copy: Path) -> tuple[str, int]:
+    before, _, number = copy.stem.rpartition("Z")
+    return f"{before[-len('20260701T000000') :]}Z", int(number[1:] or 1)
 
 
 def _made_at(path: Path) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ccostdb.schema import real_path
+from ccostdb.lock import real_path
 from ccostdb.store import Store
 
 LARGE_WAL_BYTES = 4 * 1024 * 1024

@@ -20,14 +20,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
 from ccostdb.errors import BadSettings
 from ccostdb.prices.names import CLAUSES
-from ccostdb.prices.plan import FACTOR, OVERLAY, Rate
+from ccostdb.prices.plan import FACTOR, OVERLAY, USER, Rate
 from ccostdb.words import nearest
 
 _MILLION = 1_000_000
@@ -58,6 +58,12 @@ def entry_rates(entry: Mapping[str, Any], origin: str, number: int, ordinal: int
         return _rates(entry, origin, ordinal)
     except ValueError as error:
         raise BadSettings(f"{place}: {error}.", _HINT) from error
+
+
+def check_entries(user_prices: Sequence[Mapping[str, Any]]) -> None:
+    """Raises BadSettings, which names the entry, for the first of `[[price]]` that cannot be used."""
+    for number, entry in enumerate(user_prices, 1):
+        entry_rates(entry, USER, number, 0)
 
 
 def _rates(entry: Mapping[str, Any], origin: str, ordinal: int) -> list[Rate]:

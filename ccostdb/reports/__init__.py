@@ -172,7 +172,8 @@ def _days_of(word: str, today: date) -> tuple[date, date]:
 def _check_source(con: sqlite3.Connection, source: str | None) -> None:
     known = [name for row in con.execute("select name, kind from source") for name in row]
     if source is not None and source not in known:
-        hint = nearest(source, set(known)) if known else "It has none yet: ccostdb ingest"
+        shown = {name.partition("?")[0] for name in known}  # a query may hold a key
+        hint = nearest(source, shown) if known else "It has none yet: ccostdb ingest"
         raise BadArgument(f"This ledger has no source {source[:40]!r}.", hint)
 
 

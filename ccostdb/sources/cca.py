@@ -53,9 +53,12 @@ _PATHS = {
 ENDPOINTS = tuple(_PATHS)
 
 
-def parse(endpoint: str, status: int, raw: bytes | None, polled_ns: int, api_key: str | None = None) -> Sample:
+def parse(
+    endpoint: str, status: int, raw: bytes | None, polled_ns: int, max_bytes: int, *, api_key: str | None = None
+) -> Sample:
     """The sample of one answer. Raises Rejected for a 200 that brings no JSON object, or too much."""
-    return samples.parse(endpoint, status, raw, polled_ns, manner=_PATHS[endpoint], secret=api_key)
+    manner = _PATHS[endpoint]
+    return samples.parse(endpoint, status, raw, polled_ns, manner=manner, max_bytes=max_bytes, secret=api_key)
 
 
 def meaning(endpoint: str, body: str | None, error: str | None) -> bytes:

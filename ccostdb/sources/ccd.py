@@ -17,6 +17,7 @@ from ccostdb.settings import Settings
 from ccostdb.sources.json_bounds import MAX_TEXT_CHARACTERS, kept_json, kept_text, read_json, sha256_of
 from ccostdb.words import repeated
 
+MAX_EVENT_BYTES = 4 * 1024 * 1024  # many small members of one take thirty times that, and seconds to understand
 CONFLICT = "other content under a known event_id: the first stays"
 
 

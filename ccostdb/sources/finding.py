@@ -7,6 +7,7 @@ from dataclasses import replace
 from ccostdb.settings import Settings
 from ccostdb.sources import cca, cco_stream
 from ccostdb.sources.polling import Answer, Server
+from ccostdb.sources.samples import MAX_ANSWER_BYTES
 from ccostdb.sources.sse import PROBE_S, is_event_stream
 
 
@@ -26,7 +27,7 @@ async def find_cca(settings: Settings) -> Settings | None:
     urls = (settings.cca_url,) if "cca_url" in settings.origins else (settings.cca_url, *cca.USUAL_URLS)
     for url in dict.fromkeys(urls):
         async with Server(url, answer_s=PROBE_S) as server:
-            answer = await server.get(cca.HEALTH, settings.frame_max_bytes)
+            answer = await server.get(cca.HEALTH, min(settings.frame_max_bytes, MAX_ANSWER_BYTES))
         if isinstance(answer, Answer) and cca.is_health(answer):
             return replace(settings, cca_url=url)
     return None

@@ -66,32 +66,55 @@ def kept_json(value: Any, max_bytes: int, *, is_always_short: bool = False) -> t
     is_small = len(whole.encode()) <= max_bytes
     if is_small and not is_always_short and whole.count("{") + whole.count("[") <= MAX_LEVELS:
         return whole, False
-    shorter = dumped(_cut(value, MAX_LEVELS, None, not is_small or is_always_short))
+    cut = _Cut(max_bytes, MAX_LEVELS, None, is_short=not is_small or is_always_short).text(value)
     for levels, members in _CUTS:
-        if len(shorter.encode()) <= max_bytes:
+        if cut is not None:
             break
-        shorter = dumped(_cut(value, levels, members))
+        cut = _Cut(max_bytes, levels, members).text(value)
+    shorter = cut or "null"
     return shorter, shorter != whole
 
 
-def _cut(value: Any, levels: int, members: int | None, is_short: bool = True) -> Any:
-    """The value with its long texts named by length and hash, its deep levels and late members only counted."""
-    if isinstance(value, str):
-        return kept_text(value) if is_short else value
-    if not isinstance(value, dict | list):
-        return value
-    if levels == 0:
-        return f"[{'object' if isinstance(value, dict) else 'list'} of {len(value)}]"
-    more = 0 if members is None else len(value) - members
-    rest = f"[{more} more]"
-    if isinstance(value, list):
-        cut = [_cut(each, levels - 1, members, is_short) for each in value[:members]]
-        return [*cut, rest] if more > 0 else cut
-    found = {
-        kept_text(key) if is_short else key: _cut(each, levels - 1, members, is_short)
-        for key, each in islice(value.items(), members)
-    }
-    return {**found, rest: None} if more > 0 else found
+class _TooLargeError(Exception):
+    """More is left than may be."""
+
+
+class _Cut:
+    """A value with its long texts named by length and hash, its deep levels and late members only counted."""
+
+    def __init__(self, max_bytes: int, levels: int, members: int | None, *, is_short: bool = True) -> None:
+        self._max_bytes = max_bytes
+        self._left = max_bytes // 2  # values: each takes two bytes or more, so nothing large is copied in vain
+        self._levels, self._members, self._is_short = levels, members, is_short
+
+    def text(self, value: Any) -> str | None:
+        """The JSON of what is left; None where that is too large."""
+        try:
+            text = dumped(self._value(value, self._levels))
+        except _TooLargeError:
+            return None
+        return text if len(text.encode()) <= self._max_bytes else None
+
+    def _value(self, value: Any, levels: int) -> Any:
+        self._left -= 1
+        if self._left < 0:
+            raise _TooLargeError
+        if isinstance(value, str):
+            return self._text(value)
+        if not isinstance(value, dict | list):
+            return value
+        if levels == 0:
+            return f"[{'object' if isinstance(value, dict) else 'list'} of {len(value)}]"
+        more = 0 if self._members is None else len(value) - self._members
+        rest = f"[{more} more]"
+        if isinstance(value, list):
+            cut = [self._value(each, levels - 1) for each in islice(value, self._members)]
+            return [*cut, rest] if more > 0 else cut
+        found = {self._text(key): self._value(each, levels - 1) for key, each in islice(value.items(), self._members)}
+        return {**found, rest: None} if more > 0 else found
+
+    def _text(self, text: str) -> str:
+        return kept_text(text) if self._is_short else text
 
 
 def _whole(text: str) -> int | str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from ccostdb.sources.http_client import client
+from ccostdb.sources.http_client import body_of, client
 from ccostdb.words import repeated
 
 ANSWER_S = 10.0
@@ -63,7 +63,7 @@ class Server:
         async with self._client.stream("GET", self._url + path) as response:
             retry_after = response.headers.get("retry-after")
             raw = bytearray()
-            async for chunk in response.aiter_bytes():
+            async for chunk in body_of(response):
                 raw += chunk
                 if len(raw) > most_bytes:
                     return Answer(response.status_code, None, retry_after)

@@ -1,7 +1,8 @@
 """One HTTP answer → the sample that may be stored: JSON that SQLite can read, with no long texts and no secret. Pure.
 
 The stored body says what the answer said. A number that no column could hold (beyond 64 bits, NaN) becomes its text.
-A text of more than 200 characters, and every one of a field that holds content, becomes its length and SHA-256.
+A text of more than 200 characters, and every one of a field that holds content, becomes its length and SHA-256. Of
+what is larger than may be kept, the first elements of each list and object stay, with the number of those left out.
 """
 
 from __future__ import annotations
@@ -18,6 +19,10 @@ from ccostdb.model import Sample
 from ccostdb.sources.json_bounds import MAX_TEXT_CHARACTERS, clean, digest, dumped, read_json
 from ccostdb.words import repeated
 
+MAX_ANSWER_BYTES = 1024 * 1024
+LARGE_BYTES = 64 * 1024  # an answer of more is understood in a thread: it can take a second
+LEFT_OUT = "left out"  # after a list's name, or in an object: how many
+_MEMBERS = (1000, 300, 100, 30, 10, 1, 0)
 MAX_DEPTH = 60  # SQLite reads a thousand, its callers less
 OK = 200
 
@@ -39,9 +44,18 @@ class Manner:
 
 
 def parse(
-    endpoint: str, status: int, raw: bytes | None, polled_ns: int, *, manner: Manner, secret: str | None = None
+    endpoint: str,
+    status: int,
+    raw: bytes | None,
+    polled_ns: int,
+    *,
+    manner: Manner,
+    max_bytes: int,
+    secret: str | None = None,
 ) -> Sample:
-    """The sample of one answer; `raw` None: it was larger than may be read. Answers that say an error have no body.
+    """The sample of one answer, of `max_bytes` (1,024 or more) of UTF-8 at most; errors that it says have no body.
+
+    `raw` None: it was larger than may be read.
 
     Raises Rejected where a 200 brings no JSON object. `secret` is struck out wherever the answer repeats it.
     """
@@ -58,7 +72,7 @@ def parse(
         return Sample(endpoint, polled_ns, None, f"HTTP {status}" + (f": {said}" if said else ""))
     if said is not None:
         return Sample(endpoint, polled_ns, None, said)
-    return Sample(endpoint, polled_ns, dumped(body if manner.is_ordered else _sorted(body), is_sorted=True))
+    return Sample(endpoint, polled_ns, _bounded(body if manner.is_ordered else _sorted(body), max_bytes))
 
 
 def meaning(body: str | None, error: str | None, manner: Manner) -> bytes:
@@ -67,6 +81,32 @@ def meaning(body: str | None, error: str | None, manner: Manner) -> bytes:
         return hashlib.sha256(f"error {error}".encode()).digest()
     value = _without_noise(json.loads(body), manner)
     return hashlib.sha256(dumped(value if manner.is_ordered else _sorted(value), is_sorted=True).encode()).digest()
+
+
+def _bounded(body: Any, max_bytes: int) -> str:
+    text = dumped(body, is_sorted=True)
+    for members in _MEMBERS:
+        if len(text.encode()) <= max_bytes:
+            break
+        text = dumped(_first(body, members), is_sorted=True)
+    return text
+
+
+def _first(value: Any, members: int) -> Any:
+    """The value with so many elements of each list and object. An object says how many it lacks, and its lists do."""
+    if isinstance(value, list):
+        return [_first(one, members) for one in value[:members]]
+    if not isinstance(value, dict):
+        return value
+    found: dict[str, Any] = {}
+    for key in sorted(value)[:members]:
+        one = value[key]
+        found[key] = _first(one, members)
+        if isinstance(one, list) and len(one) > members:
+            found[f"{key} {LEFT_OUT}"] = len(one) - members
+    if len(value) > members:
+        found[LEFT_OUT] = len(value) - members
+    return found
 
 
 def _digest(text: str) -> dict[str, object]:

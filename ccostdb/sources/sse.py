@@ -19,7 +19,7 @@ from ccostdb.errors import Rejected
 from ccostdb.frames import SseFramer
 from ccostdb.model import SseEvent
 from ccostdb.settings import Settings
-from ccostdb.sources.http_client import client
+from ccostdb.sources.http_client import body_of, client
 from ccostdb.words import repeated
 
 CONTENT_TYPE = "text/event-stream"
@@ -45,13 +45,11 @@ class Connected:
 class Disconnected:
     """The connection has ended or was never made. `is_error`: what answered was no event stream.
 
-    `reason` is fit for a terminal, also where it repeats what a server said. `is_silence`: it may have been dead
-    since it was last heard.
+    `reason` is fit for a terminal, also where it repeats what a server said.
     """
 
     reason: str
     is_error: bool = False
-    is_silence: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +174,7 @@ async def _read_connection(
                 yield Disconnected(complaint, is_error=True)
                 return
             yield Connected()
-            chunks = response.aiter_bytes()
+            chunks = body_of(response)
             while True:
                 async with asyncio.timeout_at(life.due_s()):
                     chunk = await anext(chunks, None)
@@ -194,7 +192,7 @@ async def _read_connection(
     except (TimeoutError, httpx.ReadTimeout):
         if life.is_full():
             return
-        lost = Disconnected(f"silent for {settings.stream_dead_after_s:g} s", is_silence=True)
+        lost = Disconnected(f"silent for {settings.stream_dead_after_s:g} s")
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         lost = Disconnected(repeated(str(error)) or type(error).__name__)
     yield lost

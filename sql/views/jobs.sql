@@ -3,7 +3,7 @@
 select
     job,
     {{utc started_ns}} as started_at,
-    (ended_ns - started_ns) / 1e9 as seconds,
+    round((ended_ns - started_ns) / 1e9, 3) as seconds,
     iif(outcome = 'failed' and ended_ns is null, 'killed', outcome) as outcome,
     detail
 from job_run
