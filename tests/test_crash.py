@@ -126,7 +126,7 @@ def test_kills_at_any_instant_lose_nothing_and_double_nothing(cco: Recording) ->
     process.send_signal(signal.SIGTERM)
     _, complaints = process.communicate(timeout=10)
     assert process.returncode == 0
-    assert all(b" info " in said for said in complaints.splitlines()[1:]), complaints  # after what it follows: no complaint
+    assert all(b" info " in said for said in complaints.splitlines()[1:]), complaints  # no complaint after the first
     assert cco.stored == cco.truth
     assert cco.calls == cco.emulator.calls
     assert cco.gaps == []

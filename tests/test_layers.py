@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "ccostdb"
 ORDER = """
     errors words machine stopping json_object setting_values settings model clock resources
     frames windows.state windows.alignment windows.orientation windows.boots windows
-    prices prices.names prices.plan prices.book prices.entries prices.base prices.sync budgets.entries
+    prices prices.names prices.plan prices.book prices.entries prices.genai prices.sync budgets.entries
     ledger
     sources.http_client sources.sse sources.cco sources.cco_stream sources.json_bounds sources.polling sources.samples
     sources.cca sources.ccd sources.finding sources.open_files
@@ -39,7 +39,7 @@ OUTSIDE = {
     "apscheduler": {"jobs.schedule"},
     "click": {"cli"},
     "filelock": {"lock"},
-    "genai_prices": {"prices.base"},
+    "genai_prices": {"prices.genai"},
     "httpx": {"sources.http_client", "sources.sse", "sources.polling"},
     "msgspec": {"model", "sources.transcript_lines", "health.vitals"},
     "pandas": {"analysis"},

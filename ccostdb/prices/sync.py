@@ -81,8 +81,8 @@ def all_rates(user_prices: Sequence[Mapping[str, Any]]) -> Iterator[Rate]:
     import tomllib
     from decimal import Decimal
 
-    from ccostdb.prices.base import base_rates
     from ccostdb.prices.entries import entry_rates
+    from ccostdb.prices.genai import base_rates
     from ccostdb.prices.plan import OVERLAY, USER
 
     ordinal = 0

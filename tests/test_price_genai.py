@@ -30,8 +30,8 @@ from hypothesis import strategies as st
 from pricing import NOW, SECOND, day_s, put
 
 from ccostdb.model import Usage
-from ccostdb.prices.base import base_rates, model_rates
 from ccostdb.prices.book import PriceBook
+from ccostdb.prices.genai import base_rates, model_rates
 from ccostdb.prices.plan import KINDS, Rate
 
 
