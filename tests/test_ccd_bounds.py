@@ -15,9 +15,8 @@ from ccd_emulator import event
 from ccd_recording import Recording, recording
 
 from ccostdb.ingest import ccd as daemon_events
-from ccostdb.ingest.ccd_address import address_of
 from ccostdb.settings import Settings
-from ccostdb.sources.ccd import MAX_EVENT_BYTES
+from ccostdb.sources.ccd import MAX_EVENT_BYTES, address_of
 from ccostdb.sources.json_bounds import kept_json
 
 
@@ -119,26 +118,3 @@ def test_the_log_says_each_change_once_and_each_gap(ccd: Recording, caplog: pyte
 )
 def test_the_ledgers_address_holds_no_key(url: str, address: str) -> None:
     assert address_of(url) == address == address_of(address)
-
-
-def test_a_key_in_an_earlier_ledger_goes_and_its_source_stays(ccd: Recording) -> None:
-    stream = ccd.ccd.url.replace("127.0.0.1", "localhost")
-    other = "http://other/events"
-    with closing(sqlite3.connect(ccd.db, isolation_level=None)) as con:
-        con.executemany(
-            "insert into source (kind, name, address) values ('ccd', ?, ?)",
-            [
-                ("ccd", f"{stream}?token=SECRET"),
-                ("ccd other/events?token=SECRET", f"{other}?token=SECRET"),
-                ("ccd other/events", other),
-                ("ccd other/events?profile=b", f"{other}?profile=b"),
-            ],
-        )
-    ccd.record(ccd_url=f"{ccd.ccd.url}?token=SECRET")
-    assert ccd.rows("select source_id, name, address from source order by source_id") == [
-        (1, "ccd", stream),
-        (2, "ccd other/events#2", f"{other}#2"),
-        (3, "ccd other/events", other),
-        (4, "ccd other/events?profile=b", f"{other}?profile=b"),
-    ]
-    assert ccd.rows("select source_id from run") == [(1,)]

@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 import pytest
 from cco_emulator import Emulator
-from commands import JULY_1, ROOT, ccostdb, environment, objects, opened, run, run_python, run_words
+from commands import JULY_1, ccostdb, environment, objects, opened, run, run_python, run_words
 from ledger_rows import add_calls, add_source
 from transcripts import line, write
 
@@ -320,7 +320,7 @@ def test_what_needs_a_ledger_makes_none_at_a_mistyped_path(home: Path, words: tu
 
 
 def test_events_of_a_daemon_are_counted_as_events(home: Path) -> None:
-    shutil.copy(ROOT / "tests" / "data" / "ccd" / "daemon-events.ndjson", home / "events")
+    shutil.copy(Path(__file__).parent / "data" / "ccd" / "daemon-events.ndjson", home / "events")
     said = ccostdb("ingest", "ccd", "events", "--once", "--db", "new.db").stdout
     assert said.startswith("ccd: ok, 11 new events, ")
 

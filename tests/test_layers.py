@@ -21,7 +21,7 @@ ORDER = """
     logs daemon daemon.record daemon.background daemon.service_files daemon.service
     budgets.standing budgets
     health health.vitals health.metrics health.endpoint
-    ingest.outcome ingest.punctuality ingest.ccd_rows ingest.ccd_address ingest.ccd_lines ingest.ccd
+    ingest.outcome ingest.punctuality ingest.ccd_rows ingest.ccd_lines ingest.ccd
     ingest.claude_code ingest.last_samples ingest.cca ingest.cco_overrides ingest.cco ingest
     reprice reports reports.prices reports.budgets export
     jobs jobs.prune jobs.backup health.doctor jobs.upkeep jobs.schedule daemon.process

@@ -14,13 +14,13 @@ from contextlib import aclosing, suppress
 from dataclasses import replace
 
 from ccostdb.errors import Rejected
-from ccostdb.ingest.ccd_address import address_of, strip_addresses
 from ccostdb.ingest.ccd_lines import record_lines
 from ccostdb.ingest.ccd_rows import BATCH_EVENTS, GATHER_S, NAME, Rows, event_max_bytes, read_event
 from ccostdb.ingest.outcome import HEARTBEAT_S, Outcome, Shown, recorded_run
 from ccostdb.ingest.punctuality import Punctuality
 from ccostdb.model import DaemonEvent, Gap, Position, Reject
 from ccostdb.settings import Settings
+from ccostdb.sources.ccd import address_of
 from ccostdb.sources.sse import Connected, Disconnected, Item, Received, read_stream
 from ccostdb.stopping import unless
 from ccostdb.store import Store
@@ -45,7 +45,6 @@ async def ingest_ccd(
     With `once` a file is read to its end, and of the stream what comes until it is quiet for a moment. A stream that
     does not answer is tried again; with `once` it is not, and the outcome is `failed`.
     """
-    await strip_addresses(store)
     source_id = await store.source_id(NAME, "files" if path else address_of(settings.ccd_url))
     outcome = Outcome(NAME)
     async with recorded_run(store, source_id, "reading" if path else "connecting", outcome) as run_id:

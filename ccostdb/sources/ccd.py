@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from ccostdb.clock import parse_ns
 from ccostdb.errors import Rejected
 from ccostdb.model import DaemonEvent, Reject
 from ccostdb.settings import Settings
+from ccostdb.sources.http_client import server_address
 from ccostdb.sources.json_bounds import MAX_TEXT_CHARACTERS, kept_json, kept_text, read_json, sha256_of
 from ccostdb.words import repeated
 
 MAX_EVENT_BYTES = 4 * 1024 * 1024  # many small members of one take thirty times that, and seconds to understand
+CHOOSING = ("family", "profile")  # of an address's query: which events the stream sends; another choice, another source
 CONFLICT = "other content under a known event_id: the first stays"
 
 
@@ -84,3 +87,9 @@ def _excerpt(event: dict[str, Any]) -> str | None:
     """What sort of event it is: what comes again and again is one row. None: it does not say."""
     said = [event[field] for field in ("family", "kind") if isinstance(event.get(field), str)]
     return " ".join(repeated(each, 40) for each in said) or None
+
+
+def address_of(url: str) -> str:
+    """The server, its path, and what of the query chooses events. Whatever else stands in a query may be a key."""
+    chosen = sorted((name, value) for name, value in parse_qsl(urlsplit(url).query) if name in CHOOSING)
+    return server_address(url) + (f"?{urlencode(chosen)}" if chosen else "")
