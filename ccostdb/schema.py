@@ -29,7 +29,7 @@ WRITER_PRAGMAS = (
     "pragma journal_mode = wal",
     "pragma synchronous = full",  # free where a transaction is a batch
     "pragma wal_autocheckpoint = 10000",
-    "pragma cache_size = -8192",  # KiB
+    "pragma cache_size = -2048",  # KiB, of a process that may run for weeks; an import takes more
     "pragma temp_store = memory",
 )
 # sqlite-utils imports pandas where it can: a third of a second, for nothing that we use.

@@ -173,13 +173,14 @@ class Store:
         try:
             async with self.alone() as db:
                 await db.execute("pragma synchronous = normal")
+                await db.execute("pragma cache_size = -16384")
             with without_cycles():
                 yield
         finally:
             self._stored_ids = None  # spread over all the memory that the import took, they would keep it
             async with self.alone() as db:
-                await db.execute("pragma synchronous = full")
-                await db.execute("pragma shrink_memory")
+                for pragma in (*WRITER_PRAGMAS, "pragma shrink_memory"):
+                    await db.execute(pragma)
 
     async def refresh(self) -> int:
         """Brings the rollups up to date, or ends early when the process is to end; how many quarter hours it was."""
