@@ -61,7 +61,14 @@ async def _find_transcripts(settings: Settings) -> Settings | None:
 async def _read_transcripts(store: Store, settings: Settings, stop: asyncio.Event, asked: Asked) -> Outcome:
     from ccostdb.ingest.claude_code import ingest_claude_code
 
-    return await ingest_claude_code(store, settings, once=asked.once, stop=stop, on_progress=asked.on_progress)
+    return await ingest_claude_code(
+        store,
+        settings,
+        once=asked.once,
+        stop=stop,
+        on_progress=asked.on_progress,
+        is_alone=asked.once and asked.source is not None,
+    )
 
 
 async def _find_cco(settings: Settings) -> Settings | None:

@@ -29,13 +29,17 @@ async def ingest_claude_code(
     once: bool,
     stop: asyncio.Event,
     on_progress: Callable[[Progress], None] | None = None,
+    is_alone: bool = False,
 ) -> Outcome:
-    """Records what is new in the transcripts; unless `once`, goes on as they grow until `stop`."""
+    """Records what is new in the transcripts; unless `once`, goes on as they grow until `stop`.
+
+    `is_alone`: nothing else waits for the event loop, so that files may be read in its thread.
+    """
     source_id = await store.source_id(NAME, "files")
     outcome = Outcome(NAME)
     async with recorded_run(store, source_id, "reading", outcome) as run_id:
         shelf = Shelf(await store.positions(source_id), store.new_position_id)
-        one = _Pass(store, source_id, run_id, shelf, await store.price_book(), outcome, on_progress, once)
+        one = _Pass(store, source_id, run_id, shelf, await store.price_book(), outcome, on_progress, is_alone)
         while True:
             files = await asyncio.to_thread(find_files, settings.claude_paths)
             await one.read(shelf.changed(files), stop)
@@ -57,7 +61,7 @@ class _Pass:
     book: PriceBook
     outcome: Outcome
     on_progress: Callable[[Progress], None] | None
-    is_alone: bool  # nothing else waits for the event loop
+    is_alone: bool
 
     async def read(self, files: list[FoundFile], stop: asyncio.Event) -> None:
         """Everything new in these files. Ends early, between two transactions, when `stop` is set."""
