@@ -6,6 +6,7 @@ Rows, positions and the run's progress are appended together or not at all.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -38,6 +39,9 @@ from ccostdb.store_rows import (
     snapshot_row,
 )
 from ccostdb.write_retry import Patience
+
+# sqlite3 binds None only after it has looked for somebody who would rather, and made an error of not finding one.
+sqlite3.register_adapter(type(None), lambda none: none)
 
 MOST_STORED_IDS = 100_000
 MOST_REFRESHED = 3000  # quarter hours a transaction
@@ -131,8 +135,7 @@ class Store:
         """Every position of a source, in the order of their ids."""
         names = ", ".join(each.name for each in fields(Position))
         query = f"select {names} from position where source_id = ? order by position_id"
-        async with self.db.execute(query, (source_id,)) as cursor:
-            return [Position(*row) async for row in cursor]
+        return [Position(*row) for row in await self.db.execute_fetchall(query, (source_id,))]
 
     async def position(self, source_id: int, name: str) -> Position | None:
         """The current position of one thing of a source ('' is a stream)."""
@@ -151,13 +154,11 @@ class Store:
         # Padded to a power of two: sqlite3 keeps a hundred statements, and each number of ids would be another one.
         wanted += wanted[:1] * ((1 << (len(wanted) - 1).bit_length()) - len(wanted))
         query = sql("store/stored_calls.sql").replace("(?)", places(wanted))
-        async with self.db.execute(query, wanted) as cursor:
-            return {row[0]: call_of_row(row) async for row in cursor}
+        return {row[0]: call_of_row(row) for row in await self.db.execute_fetchall(query, wanted)}
 
     async def price_book(self) -> PriceBook:
         """The prices as they are stored."""
-        async with self.db.execute(f"select {', '.join(Rate._fields)} from price") as cursor:
-            return PriceBook(await cursor.fetchall())
+        return PriceBook(await self.db.execute_fetchall(f"select {', '.join(Rate._fields)} from price"))
 
     async def append(self, batch: Batch) -> None:
         """Everything in the batch in one transaction, or nothing."""
@@ -235,7 +236,8 @@ class Store:
         ids = await self._names.ids_of(calls)
         for some, is_new in ((batch.calls, False), (batch.new_calls, True)):
             for rows, is_rare in zip(call_rows(batch.source_id, some, ids), (False, True), strict=True):
-                await self.db.executemany(put_call(is_new=is_new, is_rare=is_rare), rows)
+                if rows:
+                    await self.db.executemany(put_call(is_new=is_new, is_rare=is_rare), rows)
         if self._stored_ids is not None:
             self._stored_ids.update(call.call_id for call in calls)
             self._stored_ids = self._stored_ids if len(self._stored_ids) <= MOST_STORED_IDS else None
@@ -258,15 +260,17 @@ class Store:
         if batch.daemon_events:
             rows = [(source_id, *daemon_event_row(each)) for each in batch.daemon_events]
             await self.db.executemany(sql("store/add_daemon_event.sql"), rows)
-        samples = [(source_id, each.endpoint, each.polled_ns, each.body, each.error) for each in batch.samples]
-        await self.db.executemany(sql("store/add_sample.sql"), samples)
+        if batch.samples:
+            samples = [(source_id, each.endpoint, each.polled_ns, each.body, each.error) for each in batch.samples]
+            await self.db.executemany(sql("store/add_sample.sql"), samples)
         for gap in batch.gaps:
             await self.db.execute(sql("store/add_gap.sql"), (source_id, *gap_of(gap)))
         if (more := batch.longer_gap) is not None:
             row = (more.kind, more.to_ns, more.detected_ns, more.events, source_id)
             await self.db.execute(sql("store/lengthen_gap.sql"), row)
         rejects = [(source_id, each.at_ns, each.place, each.reason, each.excerpt, each.times) for each in batch.rejects]
-        await self.db.executemany(sql("store/add_rejected.sql"), rejects)
+        if rejects:
+            await self.db.executemany(sql("store/add_rejected.sql"), rejects)
 
     async def _add_positions(self, batch: Batch) -> None:
         if batch.positions:

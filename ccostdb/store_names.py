@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any
 
 import aiosqlite
 
@@ -42,16 +43,19 @@ class Names:
         if new:
             await self._db.executemany(f"insert or ignore into {table} (name) values (?)", [(name,) for name in new])
             query = f"select name, {table}_id from {table} where name in {places(new)}"
-            async with self._db.execute(query, new) as cursor:
-                known.update({name: number async for name, number in cursor})
+            known.update((name, number) for name, number in await self._db.execute_fetchall(query, new))
 
     async def _learn_contexts(self, contexts: set[Context]) -> None:
         """The ids of combinations. NULL and '' are not the same."""
         known, names = self._ids.context, ", ".join(CONTEXT)
-        if contexts - known.keys():
-            stored = await self._db.execute_fetchall(f"select {names}, context_id from context")
-            known.update({tuple(row[:-1]): row[-1] for row in stored})
-            for new in contexts - known.keys():
-                values = places(CONTEXT)
-                done = await self._db.execute(f"insert into context ({names}) values {values}", new)
-                known[new] = int(done.lastrowid or 0)
+        query = f"select {names}, context_id from context where context_id > ?"
+        if contexts - known.keys():  # also those that are stored, the first time
+            known.update(_by_name(await self._db.execute_fetchall(query, (max(known.values()),))))
+        if new := contexts - known.keys():
+            await self._db.executemany(f"insert into context ({names}) values {places(CONTEXT)}", list(new))
+            known.update(_by_name(await self._db.execute_fetchall(query, (max(known.values()),))))
+
+
+def _by_name(rows: Iterable[Sequence[Any]]) -> Iterator[tuple[Context, int]]:
+    """Rows that end with the id of what they name."""
+    return ((tuple(row[:-1]), row[-1]) for row in rows)

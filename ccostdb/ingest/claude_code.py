@@ -93,20 +93,21 @@ class _Pass:
         now_ns = time.time_ns()
         stored = await self.store.stored_calls({record.key for record in part.records})
         before = {call_id: copy(call) for call_id, call in stored.items()}
-        folded = ledger.fold(stored, part.records, self.shelf.ages, now_ns)
-        calls = [ledger.finish(call, self.book) for call in folded.values()]
+        calls = ledger.fold(stored, part.records, self.shelf.ages, now_ns)
+        for call in calls.values():
+            ledger.finish(call, self.book)
         batch = Batch(
             self.source_id,
             self.run_id,
             now_ns,
-            calls=[call for call in calls if before.get(call.call_id, call) != call],
-            new_calls=[call for call in calls if call.call_id not in before],
+            calls=[calls[call_id] for call_id, was in before.items() if calls[call_id] != was],
+            new_calls=[call for call_id, call in calls.items() if call_id not in before],
             rejects=part.rejects,
             positions=part.positions,
             frames=part.lines,
             events=len(part.records),
             state="reading",
-            last_event_ns=max((call.occurred_ns for call in calls), default=None),
+            last_event_ns=max((call.occurred_ns for call in calls.values()), default=None),
         )
         await self.store.append(batch)
         self._count(batch)

@@ -32,8 +32,8 @@ class LineReader:
     def lines(self) -> Iterator[tuple[int, bytes | None]]:
         """(offset, line) of every line that may carry a call, or does not look like a JSON object; None: too long.
 
-        The others are searched, never copied: this loop is where an import spends its time. So half a line with a
-        whole one glued to it is passed over unseen where the marker is in neither.
+        The others are searched, never copied. So half a line with a whole one glued to it is passed over unseen where
+        the marker is in neither.
         """
         os.lseek(self._descriptor, self.offset, os.SEEK_SET)
         pieces: list[bytes] = []  # of a line that goes on in the next block
@@ -55,6 +55,7 @@ class LineReader:
                 self.offset += held_bytes + 1
                 start, pieces = cut + 1, []
             base, find = self.offset - start, block.find
+            count = 0  # a local name: this loop is where an import spends its time
             marker = find(MARKER, start)  # the next one: most lines have none, and one search passes over many
             while (end := find(b"\n", start)) >= 0:
                 if start <= marker < end:
@@ -62,8 +63,9 @@ class LineReader:
                     marker = find(MARKER, end)
                 elif end > start and (block[start] != _OPEN_BRACE or block[end - 1] != _CLOSE_BRACE):
                     yield base + start, block[start:end]
-                self.line_count += 1
+                count += 1
                 start = end + 1
+            self.line_count += count
             self.offset = base + start
             if start < len(block):
                 pieces.append(block[start:])
