@@ -1,4 +1,4 @@
-"""Finds what travels beside the code: `sql/` in a checkout and an editable install, `ccostdb/_sql` in a wheel."""
+"""Finds what travels beside the code: beside the package in a checkout and an editable install, in it in a wheel."""
 
 from __future__ import annotations
 
@@ -29,3 +29,10 @@ def datasette_metadata() -> Path:
     """The file `datasette-metadata.yml`."""
     packed = sql_dir() / "datasette-metadata.yml"
     return packed if packed.is_file() else sql_dir().parent / "datasette-metadata.yml"
+
+
+def notebooks_dir() -> Path:
+    """The folder with our notebooks."""
+    package = Path(__file__).parent
+    packed = package / "_notebooks"
+    return packed if packed.is_dir() else package.parent / "notebooks"

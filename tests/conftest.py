@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from commands import ccostdb, run
+from filelock import FileLock
 from hypothesis import settings
+from sized_ledgers import empty_ledger, two_year_ledger, week_ledger
 from transcripts import line, write
+
+if TYPE_CHECKING:
+    from browser import Looking
 
 # The same examples in every run, so that a failure is a change's. To look for new ones: --hypothesis-profile=explore
 settings.register_profile("repeatable", derandomize=True)
 settings.register_profile("explore")
 settings.load_profile("repeatable")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-screenshot", action="store_true", help="take the README's picture anew")
 
 
 @pytest.fixture
@@ -69,4 +80,50 @@ def empty(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = home / "empty.db"
     monkeypatch.setenv("CCOSTDB_DB", str(path))
     assert ccostdb("migrate").exit_code == 0
+    return path
+
+
+@pytest.fixture(scope="session")
+def nothing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger without calls, to read."""
+    return _made_once(tmp_path_factory, empty_ledger)
+
+
+@pytest.fixture(scope="session")
+def week(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A week of everything that a ledger can hold, to read."""
+    return _made_once(tmp_path_factory, week_ledger)
+
+
+@pytest.fixture(scope="session")
+def two_years(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As much as 10 million calls leave in rollups and names, to read."""
+    return _made_once(tmp_path_factory, two_year_ledger)
+
+
+@pytest.fixture(scope="session")
+def serve() -> Iterator[Callable[[Path], str]]:
+    """The address of `ccostdb serve` for a ledger; one process for each."""
+    from browser import servers  # few tests need Playwright
+
+    with servers() as url_of:
+        yield url_of
+
+
+@pytest.fixture(scope="session")
+def looking(serve: Callable[[Path], str]) -> Iterator[Looking]:
+    """A Chromium that looks at pages of `serve`."""
+    from browser import chromium
+
+    with chromium(serve) as made:
+        yield made
+
+
+def _made_once(tmp_path_factory: pytest.TempPathFactory, make: Callable[[Path], Path]) -> Path:
+    """One file for all processes of a test run."""
+    base = tmp_path_factory.getbasetemp()
+    path = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"{make.__name__}.db"
+    with FileLock(f"{path}.lock"):
+        if not path.exists():
+            make(path.with_suffix(".making")).rename(path)
     return path

@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,7 +18,9 @@ from hypothesis import strategies as st
 from ledger_rows import add_calls, add_name, add_source, make_ledger
 
 from ccostdb.errors import BadArgument
-from ccostdb.export import WRITERS, new_file, select, view_names, write_csv, write_json, write_ndjson
+from ccostdb.export import select, view_names
+from ccostdb.export.files import new_file
+from ccostdb.export.text import CHUNKS, ROWS_PER_CHUNK
 
 cells = st.one_of(
     st.none(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False), st.text()
@@ -26,13 +29,11 @@ tables = st.integers(1, 4).flatmap(lambda width: st.lists(st.tuples(*[cells] * w
 
 
 def written(form: str, rows: list[tuple[object, ...]], columns: tuple[str, ...]) -> str:
-    out = io.StringIO(newline="")
-    WRITERS[form](columns, rows, out)
-    return out.getvalue()
+    return "".join(CHUNKS[form](columns, rows))
 
 
-def export(con: sqlite3.Connection, name: str, form: str, out: io.StringIO) -> None:
-    WRITERS[form](*select(con, name), out)
+def export(con: sqlite3.Connection, name: str, form: str, **asked: Any) -> str:
+    return "".join(CHUNKS[form](*select(con, name, **asked)))
 
 
 @pytest.fixture
@@ -47,9 +48,8 @@ def ledger(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "\nx", "＝1", "-1.5"])
 def test_a_text_that_a_spreadsheet_would_run_is_escaped(cell: str) -> None:
-    out = io.StringIO(newline="")
-    write_csv(["a"], [(cell,)], out)
-    assert list(csv.reader(io.StringIO(out.getvalue(), newline=""))) == [["a"], [f"'{cell}"]]
+    text = written("csv", [(cell,)], ("a",))
+    assert list(csv.reader(io.StringIO(text, newline=""))) == [["a"], [f"'{cell}"]]
 
 
 def test_numbers_keep_their_sign_and_unknown_is_an_empty_cell() -> None:
@@ -84,42 +84,36 @@ def test_csv_read_back_has_every_cell_and_nothing_that_runs(rows: list[tuple[obj
                 assert text == ("" if cell is None else repr(cell))
 
 
-@pytest.mark.parametrize("form", list(WRITERS))
+@pytest.mark.parametrize("form", list(CHUNKS))
 def test_every_view_can_be_exported(ledger: sqlite3.Connection, form: str) -> None:
     for name in view_names(ledger):
-        export(ledger, name, form, io.StringIO())
+        export(ledger, name, form)
 
 
 def test_an_export_has_every_row_of_the_view_with_its_columns(ledger: sqlite3.Connection) -> None:
-    out = io.StringIO()
-    export(ledger, "calls", "ndjson", out)
-    rows = [json.loads(line) for line in out.getvalue().splitlines()]
+    rows = [json.loads(line) for line in export(ledger, "calls", "ndjson").splitlines()]
     assert [row["call_id"] for row in rows] == ["c0", "c1", "c2"]
     assert rows[0]["cost_usd"] == -1.5
     assert list(rows[0]) == [column[0] for column in ledger.execute("select * from calls").description]
 
 
 def test_a_model_name_cannot_smuggle_a_formula_into_a_spreadsheet(ledger: sqlite3.Connection) -> None:
-    out = io.StringIO()
-    export(ledger, "model_costs", "csv", out)
-    assert out.getvalue().splitlines()[1].startswith("'=cmd|")
+    assert export(ledger, "model_costs", "csv").splitlines()[1].startswith("'=cmd|")
 
 
 def test_a_query_exports_with_every_bound_open(ledger: sqlite3.Connection) -> None:
-    out = io.StringIO()
-    export(ledger, "missing", "json", out)
-    assert json.loads(out.getvalue()) == [{"calls": None, "cost_usd": None, "restarts": 0}]
+    assert json.loads(export(ledger, "missing", "json")) == [{"calls": None, "cost_usd": None, "restarts": 0}]
 
 
 @pytest.mark.parametrize("name", ["dayly_costs", "call", 'calls" union select 1 --', ""])
 def test_an_unknown_name_is_refused(ledger: sqlite3.Connection, name: str) -> None:
     with pytest.raises(BadArgument, match="no view or query"):
-        export(ledger, name, "csv", io.StringIO())
+        export(ledger, name, "csv")
 
 
 def test_an_unknown_name_gets_the_nearest(ledger: sqlite3.Connection) -> None:
     with pytest.raises(BadArgument) as caught:
-        export(ledger, "dayly_costs", "csv", io.StringIO())
+        export(ledger, "dayly_costs", "csv")
     assert caught.value.hint == "Did you mean daily_costs?"
 
 
@@ -127,7 +121,7 @@ def test_a_file_appears_whole_and_for_its_owner_only(tmp_path: Path) -> None:
     target = tmp_path / "out.csv"
     target.write_text("old")
     with new_file(target) as out:
-        out.write("new")
+        out.write(b"new")
         assert target.read_text() == "old"
     assert target.read_text() == "new"
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
@@ -138,7 +132,7 @@ def test_a_file_that_fails_halfway_leaves_the_old_one(tmp_path: Path) -> None:
     target = tmp_path / "out.csv"
     target.write_text("old")
     with pytest.raises(RuntimeError), new_file(target) as out:
-        out.write("half")
+        out.write(b"half")
         raise RuntimeError
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
@@ -153,18 +147,35 @@ def test_a_folder_and_a_missing_folder_are_refused(tmp_path: Path) -> None:
 
 def test_a_device_is_written_directly() -> None:
     with new_file(Path("/dev/null")) as out:
-        out.write("x")
+        out.write(b"x")
     assert not Path("/dev/null").is_file()
 
 
-def test_the_writers_stream(tmp_path: Path) -> None:
-    """A row is written before the next one is asked for."""
-    for write in (write_csv, write_json, write_ndjson):
-        out = io.StringIO()
+@pytest.mark.parametrize("form", list(CHUNKS))
+def test_a_chunk_is_given_before_the_rows_of_the_next_are_asked_for(form: str) -> None:
+    asked = 0
 
-        def rows(out: io.StringIO = out) -> Iterator[tuple[str]]:
-            yield ("first",)
-            assert "first" in out.getvalue()
-            yield ("second",)
+    def rows() -> Iterator[tuple[str]]:
+        nonlocal asked
+        while True:
+            asked += 1
+            yield ("x",)
 
-        write(["a"], rows(), out)
+    chunks = CHUNKS[form](["a"], rows())
+    assert "x" in next(chunk for chunk in chunks if "x" in chunk)
+    assert asked == ROWS_PER_CHUNK
+    next(chunks)
+    assert asked == 2 * ROWS_PER_CHUNK
+
+
+@pytest.mark.parametrize("count", [0, 1, ROWS_PER_CHUNK, ROWS_PER_CHUNK + 1])
+def test_chunks_lose_no_row_at_their_edges(count: int) -> None:
+    rows = [(number, "\r" if number % 3 else "=1") for number in range(count)]
+    assert json.loads(written("json", rows, ("a", "b"))) == [{"a": number, "b": text} for number, text in rows]
+    read = list(csv.reader(io.StringIO(written("csv", rows, ("a", "b")), newline="")))
+    assert read[1:] == [[str(number), f"'{text}"] for number, text in rows]
+
+
+def test_bytes_are_hexadecimal() -> None:
+    assert written("csv", [(b"\x01\xff",)], ("a",)) == "a\n01ff\n"
+    assert json.loads(written("ndjson", [(b"\x01\xff", 1)], ("a", "b"))) == {"a": "01ff", "b": 1}

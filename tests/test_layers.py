@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parent.parent / "ccostdb"
 
 # A module imports only from modules above it.
 ORDER = """
-    errors words machine stopping json_object setting_values settings model clock resources
+    errors words machine stopping json_object loopback setting_values settings model clock resources
     frames windows.state windows.alignment windows.orientation windows.boots windows
     prices prices.names prices.plan prices.book prices.entries prices.genai prices.sync budgets.entries
     ledger
@@ -23,11 +23,20 @@ ORDER = """
     health health.vitals health.metrics health.endpoint
     ingest.outcome ingest.punctuality ingest.ccd_rows ingest.ccd_lines ingest.ccd
     ingest.claude_code ingest.last_samples ingest.cca ingest.cco_overrides ingest.cco ingest
-    reprice reports reports.prices reports.budgets export
-    jobs jobs.prune jobs.backup health.doctor jobs.upkeep jobs.schedule daemon.process
+    reprice reports reports.prices reports.budgets reports.spending export.text export.kinds export.parquet export.files
+    export.cco_costs export statusline
+    analysis.columns analysis.forecast analysis.charts analysis.figures analysis notebooks
+    jobs jobs.prune jobs.backup health.doctor health.trouble jobs.upkeep jobs.schedule daemon.process
     demo.traffic demo.server demo.transcripts demo
+    datasette_plugin.database datasette_plugin.reading datasette_plugin.guard datasette_plugin.metadata
+    datasette_plugin.figures datasette_plugin.svg datasette_plugin.home datasette_plugin.pages
+    datasette_plugin.cells datasette_plugin.download datasette_plugin.failure
+    datasette_plugin serve
     cli.printable cli.tables cli.terminal cli.options cli.failure cli.progress
-    cli.report cli.ledger cli.doctor cli.export cli.prices cli.budget cli.ingest cli.jobs cli.demo
+    tui tui.palette tui.figures tui.columns tui.tiers tui.reading tui.live tui.cost tui.models tui.recent tui.panels
+    tui.words tui.app cli.top
+    cli.report cli.ledger cli.doctor cli.serve cli.export cli.statusline cli.notebooks cli.prices cli.budget cli.ingest cli.jobs
+    cli.demo
     cli.daemon cli.service cli
     __main__
 """
@@ -38,17 +47,23 @@ OUTSIDE = {
     "aiosqlite": {"store", "store_names", "write_retry", "rollups", "reprice", "budgets", "health.vitals"},
     "apscheduler": {"jobs.schedule"},
     "click": {"cli"},
+    "datasette": {"datasette_plugin", "serve"},
     "filelock": {"lock"},
     "genai_prices": {"prices.genai"},
     "httpx": {"sources.http_client", "sources.sse", "sources.polling"},
+    "markupsafe": {"datasette_plugin"},
     "msgspec": {"model", "sources.transcript_lines", "health.vitals"},
+    "matplotlib": {"analysis.charts", "analysis.figures"},
+    "numpy": {"analysis"},
     "pandas": {"analysis"},
     "platformdirs": {"settings", "sources.cco_stream", "daemon.record"},
-    "rich": {"cli"},
+    "pyarrow": {"export.parquet"},
+    "rich": {"cli", "tui"},
     "sqlite_utils": {"upgrade"},
     "sseclient": {"frames"},
+    "textual": {"tui"},
     "tzlocal": {"upgrade"},
-    "uvicorn": {"health.endpoint"},
+    "uvicorn": {"health.endpoint", "serve"},
 }
 
 

@@ -36,9 +36,10 @@ def show(table: Table, form: str | None) -> None:
 
 def write_rows(form: str, columns: Sequence[str], rows: Iterable[Sequence[object]], out: TextIO) -> None:
     """Writes rows as CSV, JSON or NDJSON: as they are, but to a terminal without control characters."""
-    from ccostdb.export import WRITERS
+    from ccostdb.export.text import CHUNKS
 
     if out.isatty():
         columns = [printable(name) for name in columns]
         rows = ([printable(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
-    WRITERS[form](columns, rows, out)
+    for chunk in CHUNKS[form](columns, rows):
+        out.write(chunk)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ccostdb.budgets.entries import read_budgets
-from ccostdb.budgets.standing import usd_text
+from ccostdb.budgets.standing import Standing, usd_text
 from ccostdb.clock import DAY_NS, SECOND_NS, iso
 from ccostdb.errors import BadSettings, CcostError
 from ccostdb.jobs.backup import backup_folder, copied_ns, copies
@@ -46,8 +47,18 @@ class Finding(NamedTuple):
 
 def examine(settings: Settings, now_ns: int) -> Iterator[Finding]:
     """Every finding about the settings and the ledger they name. A ledger that is behind is brought up to date."""
+    yield from _without_secrets(_findings(settings, now_ns), settings)
+
+
+def ledger_findings(con: sqlite3.Connection, settings: Settings, now_ns: int) -> Iterator[Finding]:
+    """What the ledger tells of clock, sources and jobs: the part that is quick however large it is."""
+    parts = (_clock(con, now_ns), _sources(con, settings.db), _daemon_events(con), _jobs(con, settings, now_ns))
+    yield from _without_secrets(chain(*parts), settings)
+
+
+def _without_secrets(findings: Iterable[Finding], settings: Settings) -> Iterator[Finding]:
     secrets = secrets_of(settings)
-    for found in _findings(settings, now_ns):
+    for found in findings:
         detail = found.detail and hidden(found.detail, secrets)
         yield found._replace(name=hidden(found.name, secrets), value=hidden(found.value, secrets), detail=detail)
 
@@ -64,7 +75,8 @@ def _findings(settings: Settings, now_ns: int) -> Iterator[Finding]:
             yield from _ledger(con, settings)
             yield from _clock(con, now_ns)
             condition = inspect(settings)
-            yield from _sources(con, settings.db, condition)
+            yield from _counted(condition)
+            yield from _sources(con, settings.db)
             yield from _rejects(con)
             yield from _daemon_events(con)
             yield from _overlap(con)
@@ -147,10 +159,13 @@ def _ledger(con: sqlite3.Connection, settings: Settings) -> Iterator[Finding]:
         yield Finding("ledger", "rollups", OK, "up to date")
 
 
-def _sources(con: sqlite3.Connection, path: Path, condition: Condition) -> Iterator[Finding]:
+def _counted(condition: Condition) -> Iterator[Finding]:
     if not condition.is_counted:
         hint = "Another ccostdb process writes. It holds once that has ended."
         yield Finding("sources", "cco", NOTE, "whether it counts is not yet as the settings say", hint)
+
+
+def _sources(con: sqlite3.Connection, path: Path) -> Iterator[Finding]:
     for row in _rows(con, "select * from source_health order by source"):
         counted = "" if row["counted"] else ", not counted in totals"
         last = f", last event {row['last_event_at']}" if row["last_event_at"] else ""
@@ -266,7 +281,12 @@ def _budgets(con: sqlite3.Connection, settings: Settings, now_ns: int) -> Iterat
         budgets = read_budgets(settings)
     except BadSettings:  # told among the settings
         return
-    for each in standings_now(con, budgets, now_ns):
+    yield from reached_limits(standings_now(con, budgets, now_ns))
+
+
+def reached_limits(standings: Iterable[Standing]) -> Iterator[Finding]:
+    """The budgets of which all is spent."""
+    for each in standings:
         if each.is_reached(1.0):
             spent_usd = (each.spent_nusd or 0) / 1e9
             value = f"${spent_usd:,.2f} spent in {each.span.label}, of ${usd_text(each.limit_nusd)}"

@@ -26,6 +26,7 @@ from ccostdb.errors import CcostError
 from ccostdb.health.metrics import CONTENT_TYPE, metrics_text
 from ccostdb.health.vitals import Vitals, health_json, highest_run_id, watching
 from ccostdb.logs import hidden, secrets_of
+from ccostdb.loopback import is_loopback, target
 from ccostdb.settings import Settings
 
 LOOK_S = 1.0  # between two looks at the ledger
@@ -33,7 +34,6 @@ PATIENCE_S = 5.0  # the longest life of a connection: it is asked one thing, and
 MOST_CONNECTIONS = 64
 MOST_HEAD_BYTES = 16 * 1024
 STOP_S = 1.0
-LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 PATHS = ("/health", "/metrics")
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:]+)(?::[0-9]{1,5})?")
 
@@ -57,7 +57,6 @@ class Endpoint:
         self._began_s = time.monotonic()
         self._vitals = Vitals()
         self._after_run_id = 0
-        self._allowed: set[str] = set()  # values of Host, with a port or none
         self._named = {f"[{name}]" if ":" in name else name for name in settings.health_hosts}  # at any port
 
     @property
@@ -70,7 +69,6 @@ class Endpoint:
         """Takes the port and answers. Raises CcostError where it cannot be had."""
         listener = _listen(self._host, self._port)
         self._port = listener.getsockname()[1]
-        self._allowed = {*LOOPBACK, *(f"{name}:{self._port}" for name in LOOPBACK), urlsplit(self.url).netloc.lower()}
         self._after_run_id = highest_run_id(self._settings.db)
         config = Config(
             self._answer,
@@ -159,7 +157,7 @@ class Endpoint:
 
     def _reply(self, scope: MutableMapping[str, Any]) -> tuple[int, str, bytes]:
         """Status, content type and body."""
-        host, path = _target(scope)
+        host, path = target(scope)
         plain = "text/plain; charset=utf-8"
         if not self._is_ours(host):
             return 421, plain, b"This host is not served here. Names that are: health_hosts in the settings.\n"
@@ -173,8 +171,10 @@ class Endpoint:
         return 200 if vitals.is_healthy else 503, "application/json", health_json(vitals)
 
     def _is_ours(self, host: str) -> bool:
+        if is_loopback(host, self._port) or host == urlsplit(self.url).netloc.lower():
+            return True
         found = _HOST.fullmatch(host)
-        return host in self._allowed or (found is not None and found[1] in self._named)
+        return found is not None and found[1] in self._named
 
 
 class _Connection(H11Protocol):
@@ -189,21 +189,6 @@ class _Connection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._end.cancel()
         super().connection_lost(exc)
-
-
-def _target(scope: MutableMapping[str, Any]) -> tuple[str, str]:
-    """Host and path of a request, in lower case and as it is; '' where no Host was sent.
-
-    A target in absolute form overrules the header (RFC 9112, 3.2.2).
-    """
-    path = str(scope["path"])
-    if "://" in path and not path.startswith("/"):
-        with suppress(ValueError):
-            parts = urlsplit(path)
-            return parts.netloc.lower(), parts.path
-        return "", path
-    hosts = [value for name, value in scope["headers"] if name == b"host"]
-    return (hosts[0].decode("latin-1").strip().lower() if hosts else ""), path
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -1,0 +1,126 @@
+"""The ledger for pandas: each view and named query as a frame. Reads only; what notebooks start from.
+
+    from ccostdb.analysis import open_ledger
+
+    ledger = open_ledger()
+    ledger.daily_costs(since="30d").plot("day", "cost_usd")
+
+Frames come from the same statements as `ccostdb export`; `columns` says which dtype is what.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+
+from ccostdb.analysis.columns import frame_of, total_usd
+from ccostdb.errors import CcostError
+from ccostdb.export import select
+from ccostdb.reports import Question, report
+from ccostdb.resources import sql, sql_names
+from ccostdb.schema import open_reader, refuse_absent
+from ccostdb.setting_values import read_zone
+from ccostdb.settings import Settings, load_settings
+from ccostdb.views import report_names
+
+__all__ = ["Ledger", "open_ledger", "total_usd"]
+
+
+def open_ledger(db: str | Path | None = None) -> Ledger:
+    """The ledger of the settings (`CCOSTDB_DB`, `config.toml`), or the file `db`. CcostError where there is none."""
+    with _hinting():
+        settings = load_settings({"db": None if db is None else str(db)})
+        refuse_absent(settings)
+        return Ledger(settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """A ledger to ask for frames: `ledger.daily_costs(since="30d")` is `ledger.frame("daily_costs", since="30d")`.
+
+    Nothing stays open: each frame is the ledger as it is at that moment.
+    """
+
+    settings: Settings
+
+    def frame(
+        self, name: str, *, since: str | None = None, until: str | None = None, tz: str | None = None, **parameters: Any
+    ) -> pd.DataFrame:
+        """A view or a named query; `parameters` are those of the query.
+
+        `since` and `until` are local days, both included: 2026-07-01, 2026-07, today, yesterday or 7d (the last seven).
+        `tz` is the zone of local days and of moments; without it, the home zone.
+        """
+        with self._reading() as con:
+            zone = self._zone(con, tz)
+            has_days = since or until or name in (*report_names(), *sql_names("queries"))
+            days_tz = zone.key if has_days else None  # to all else, only moments have a zone
+            columns, rows = select(con, name, since=since, until=until, tz=days_tz, parameters=parameters)
+            return frame_of(columns, rows, zone)
+
+    def left_out(self, *, since: str | None = None, until: str | None = None, tz: str | None = None) -> list[str]:
+        """What totals of these days leave out, and why, in sentences: uncounted sources, unpriced calls, gaps."""
+        with self._reading() as con:
+            question = Question(since=since, until=until, zone=self._zone(con, tz).key)
+            return list(report(con, question, datetime.now(UTC).timestamp()).notes)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The home time zone."""
+        with self._reading() as con:
+            return self._zone(con, None)
+
+    @property
+    def today(self) -> date:
+        """The local day that it is now."""
+        return datetime.now(self.zone).date()
+
+    @property
+    def names(self) -> list[str]:
+        """Every view and query that `frame` knows."""
+        return sorted({*sql_names("views"), *sql_names("queries")})
+
+    def __dir__(self) -> list[str]:
+        return [*object.__dir__(self), *self.names]  # not super(): slots make the class anew
+
+    def __getattr__(self, name: str) -> partial[pd.DataFrame]:
+        folder = next((folder for folder in ("views", "queries") if name in sql_names(folder)), None)
+        if folder is None:
+            raise AttributeError(f"There is no view or query {name!r}. They are: {', '.join(self.names)}.")
+        ask = partial(self.frame, name)
+        ask.__doc__ = sql(f"{folder}/{name}.sql")
+        return ask
+
+    def _zone(self, con: sqlite3.Connection, tz: str | None) -> ZoneInfo:
+        (home_tz,) = con.execute("select home_tz from ledger").fetchone()
+        return read_zone(tz or self.settings.home_tz or home_tz)
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with _hinting():
+            con = open_reader(self.settings)
+            try:
+                con.execute("begin")
+                yield con
+            finally:
+                con.close()
+
+
+@contextmanager
+def _hinting() -> Iterator[None]:
+    """Puts the hint of an error under its sentence: a notebook shows the traceback, and no command does so for it."""
+    try:
+        yield
+    except CcostError as error:
+        if error.hint:
+            error.add_note(error.hint)
+        raise

@@ -1,0 +1,119 @@
+"""The ledger as Datasette knows it: read-only, the file that is there now, and what its pages ask of one kept quick."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from datasette.app import Datasette
+from datasette.database import Database, Results
+
+from ccostdb.schema import read_only_uri
+from ccostdb.settings import Settings
+
+NAME = "ccostdb"  # of the database in every address, whatever its file is called
+PRAGMAS = (  # of connections that stay open, one for each thread: the file is mapped, and what was read not kept twice
+    "pragma mmap_size = 8589934592",
+    "pragma cache_size = -4096",
+    "pragma temp_store = memory",
+)
+COUNT_MS = 20  # a page at 10 million calls is to take less than 300
+
+T = TypeVar("T")
+
+
+class LedgerDatabase(Database):  # type: ignore[misc]
+    """The ledger as Datasette reads it: a connection for each of its threads, opened again where the file was replaced.
+
+    Datasette's own puts an unquoted path into a URI, and keeps to a file that another has taken the place of.
+    """
+
+    def __init__(self, datasette: Datasette, settings: Settings) -> None:
+        super().__init__(datasette, path=str(settings.db.absolute()), is_mutable=True)
+        self.settings = settings
+        self.home_zone = ZoneInfo("UTC")  # until the first connection
+        self._thread = threading.local()
+        self._busy: set[sqlite3.Connection] = set()
+
+    def connect(self, write: bool = False) -> sqlite3.Connection:
+        """A connection that can only read. It may be used by one thread after another."""
+        assert not write, "the ledger is only read here"
+        con = sqlite3.connect(read_only_uri(self.settings.db), uri=True, check_same_thread=False, timeout=5.0)
+        try:
+            for pragma in PRAGMAS:
+                con.execute(pragma)
+            self.home_zone = ZoneInfo(con.execute("select home_tz from ledger").fetchone()[0])
+        except BaseException:
+            con.close()
+            raise
+        return con
+
+    async def execute(self, sql: str, params: Any = None, truncate: bool = False, **more: Any) -> Results:
+        """As Datasette's, but the number of rows on a table's page is left out where it takes long to count."""
+        if sql.startswith("select count(*) from ") and not truncate:
+            more["custom_time_limit"] = COUNT_MS
+        return await super().execute(sql, params, truncate, **{**more, "log_sql_errors": False})
+
+    async def execute_fn(self, fn: Callable[[sqlite3.Connection], T]) -> T:
+        """Runs `fn` in a thread of Datasette's, on that thread's connection."""
+
+        def in_thread() -> T:
+            with self._used(self._of_this_thread()) as con:
+                return fn(con)
+
+        return await asyncio.get_running_loop().run_in_executor(self.ds.executor, in_thread)
+
+    async def foreign_keys_for_table(self, table: str) -> list[dict[str, str]]:
+        """As Datasette's, which fails where `references` names no column: that is the primary key."""
+        keys: list[dict[str, str]] = await super().foreign_keys_for_table(table)
+        for key in keys:
+            key["other_column"] = key["other_column"] or (await self.primary_keys(key["other_table"]))[0]
+        return keys
+
+    async def get_all_foreign_keys(self) -> dict[str, dict[str, list[object]]]:
+        """None: a row's page would count all rows that refer to it, each a scan of all calls."""
+        return {table: {"incoming": [], "outgoing": []} for table in await self.table_names()}
+
+    def _of_this_thread(self) -> sqlite3.Connection:
+        file = self.settings.db.stat()
+        identity = (file.st_dev, file.st_ino)
+        con: sqlite3.Connection | None = getattr(self._thread, "con", None)
+        if con is None or self._thread.identity != identity:
+            if con is not None:
+                con.close()
+            con = self.connect()
+            self.ds._prepare_connection(con, self.name)
+            self._thread.con, self._thread.identity = con, identity
+        return con
+
+    @contextmanager
+    def opened(self) -> Iterator[sqlite3.Connection]:
+        """A connection of its own in one transaction, with plain tuples as rows, which `interrupt` ends."""
+        con = self.connect()
+        con.isolation_level = None
+        try:
+            with self._used(con):
+                con.execute("begin")
+                yield con
+        finally:
+            con.close()
+
+    @contextmanager
+    def _used(self, con: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+        self._busy.add(con)
+        try:
+            yield con
+        finally:
+            self._busy.discard(con)
+
+    def interrupt(self) -> bool:
+        """Ends every statement that runs; whether there was a connection in use."""
+        busy = list(self._busy)
+        for con in busy:
+            con.interrupt()
+        return bool(busy)

@@ -1,0 +1,163 @@
+"""`ccostdb serve`: Datasette over the ledger, read-only, on this machine alone, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+import webbrowser
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from threading import Thread
+
+from datasette.app import Datasette
+from datasette.plugins import pm
+from uvicorn import Config, Server
+
+import ccostdb.datasette_plugin
+from ccostdb.datasette_plugin.database import NAME, LedgerDatabase
+from ccostdb.datasette_plugin.metadata import load_metadata
+from ccostdb.datasette_plugin.reading import ledger_of, read, touch_time_index
+from ccostdb.errors import CcostError
+from ccostdb.ingest import stop_on_signals
+from ccostdb.schema import open_reader
+from ccostdb.settings import Settings
+
+HOST = "127.0.0.1"
+PORT = 8001
+STOP_S = 1.0  # for answers that are under way
+
+DATASETTE_SETTINGS = {
+    "allow_csv_stream": False,  # it cuts off at a size, and writes errors into a file with status 200: ours does not
+    "allow_download": False,  # a copy of a file that is being written is none; `ccostdb backup` makes one
+    "default_cache_ttl": 0,  # the ledger grows by the second
+    "facet_time_limit_ms": 500,  # asked for by hand; at 10 million calls a facet takes longer, and says so
+    "max_returned_rows": 5000,  # a chart has fewer points; a page with more cells takes seconds
+    "num_sql_threads": 4,  # as many charts are drawn at once
+    "sql_time_limit_ms": 10_000,  # of one's own SQL, on a ledger that is not in memory yet
+    "suggest_facets": False,  # tries every column, each a scan of all calls
+    "truncate_cells_html": 300,
+}
+
+
+class _Served(Datasette):  # type: ignore[misc]
+    async def refresh_schemas(self) -> None:
+        """Does nothing: it copies the schema before each page into a database that nobody reads."""
+
+
+class _Server(Server):
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
+        return nullcontext()  # they are ours: uvicorn would raise them again as it ends
+
+
+def make_datasette(settings: Settings) -> Datasette:
+    """A Datasette with our plugin, whose one database `ccostdb` is the ledger of the settings."""
+    if not pm.has_plugin(NAME):
+        pm.register(ccostdb.datasette_plugin, NAME)
+    datasette = _Served([], metadata=load_metadata(), settings=DATASETTE_SETTINGS)
+    datasette.remove_database("_memory")
+    datasette.add_database(LedgerDatabase(datasette, settings), name=NAME)
+    return datasette
+
+
+def run(
+    settings: Settings,
+    *,
+    port: int = PORT,
+    uds: Path | None = None,
+    is_opened: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Serves until SIGINT or SIGTERM, and ends within two seconds of it. `say` is told the address.
+
+    `port` 0: any that is free. `uds`: a Unix socket in its place. `is_opened`: in the browser, too.
+    """
+    open_reader(settings, is_priced=True, say=say).close()
+    with _listening(port, uds) as listener:
+        url = f"unix:{uds}" if uds else f"http://{HOST}:{listener.getsockname()[1]}/"
+        asyncio.run(_run(make_datasette(settings), listener, url, say, is_opened=is_opened and uds is None))
+
+
+async def _run(
+    datasette: Datasette, listener: socket.socket, url: str, say: Callable[[str], None], *, is_opened: bool
+) -> None:
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    config = Config(
+        datasette.app(),
+        ws="none",
+        loop="asyncio",
+        lifespan="on",
+        log_config=None,
+        log_level=logging.ERROR,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=int(STOP_S),
+    )
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    touching = asyncio.create_task(read(datasette, touch_time_index))
+    say(f"Serving {ledger_of(datasette).settings.db} at {url} (Ctrl-C stops it)")
+    if is_opened:
+        Thread(target=webbrowser.open, args=(url,), daemon=True).start()  # a browser of the terminal would hold us up
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    ending = asyncio.create_task(_interrupt(ledger_of(datasette)))
+    await asyncio.gather(serving, touching, ending, return_exceptions=True)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether the log does not know it: that an export broke off, it said itself."""
+    return "without completing response" not in record.getMessage()
+
+
+async def _interrupt(ledger: LedgerDatabase) -> None:
+    """Ends what still reads, until nobody does: the process cannot end before its threads."""
+    while ledger.interrupt():
+        await asyncio.sleep(0.02)
+
+
+@contextmanager
+def _listening(port: int, uds: Path | None) -> Iterator[socket.socket]:
+    """The port, or the Unix socket's file, taken. Raises CcostError where it cannot be had."""
+    if uds is not None:
+        with _unix_listener(uds) as listener:
+            yield listener
+            uds.unlink(missing_ok=True)
+        return
+    hint = "Choose another with --port PORT, or 0 for any that is free."
+    try:
+        listener = socket.create_server((HOST, port))
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise CcostError(f"Port {port} is in use.", hint) from error
+        raise CcostError(f"Port {port} cannot be had: {error.strerror}.", hint) from error
+    with listener:
+        yield listener
+
+
+def _unix_listener(path: Path) -> socket.socket:
+    """A socket that only you can reach. One that a process left behind is replaced; any other file is not."""
+    if not hasattr(socket, "AF_UNIX"):
+        raise CcostError("This system has no Unix sockets.", "Use --port.")
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        if path.is_socket() and listener.connect_ex(str(path)) == errno.ECONNREFUSED:
+            path.unlink()
+        umask = os.umask(0o177)
+        try:
+            listener.bind(str(path))
+        finally:
+            os.umask(umask)
+    except OSError as error:
+        listener.close()
+        reason = "it exists" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
+        raise CcostError(f"The socket {path} cannot be made: {reason}.", "Choose another with --uds FILE.") from error
+    listener.listen()
+    return listener

@@ -1,0 +1,139 @@
+"""The cost summary: what was spent, against the time before, and where it leads. Pure: a snapshot → lines."""
+
+from __future__ import annotations
+
+from rich.cells import set_cell_size
+from rich.text import Text
+
+from ccostdb.budgets.standing import Standing
+from ccostdb.cli.printable import printable
+from ccostdb.reports.spending import Spending, Spent
+from ccostdb.tui.columns import Cell, Column, lay_out
+from ccostdb.tui.figures import bar, change, money, share, sparkline, tokens
+from ccostdb.tui.palette import ACCENT, BAD, FAINT, GOOD, QUIET, TEXT, WARNING
+from ccostdb.tui.reading import Figures
+from ccostdb.words import count_of
+
+_SPENT = (
+    Column("", is_number=False, least=5, is_stretched=True),
+    Column("Cost"),
+    Column("vs last", rank=2),
+    Column("Calls", rank=1),
+    Column("Saved", rank=3),
+    Column("Cached", rank=5),
+    Column("Tokens", rank=4),
+)
+_PACE = (
+    Column("Pace", is_number=False, least=6, is_stretched=True),
+    *(Column("Hour"), Column("Day"), Column("Month")),
+)
+_NEAR = 0.8  # of a limit
+_WIDE = 44  # cells from which on there is room for words
+_NAME = 8  # cells for a budget's name
+
+
+def cost_lines(figures: Figures | None, width: int, height: int) -> list[Text]:
+    """What the panel shows: with more below where there is room; the panel scrolls."""
+    if figures is None:
+        return [Text("Reading …", QUIET)]
+    if not figures.has_calls:
+        return _empty()
+    parts = [_spent(figures.spending, width), _pace(figures.spending, width)]
+    parts += [part for part in (_limits(figures, width), _notes(figures)) if part]
+    if sum(map(len, parts)) < height:
+        parts += [part for part in [_hours(figures.spending, width)] if part]
+    is_roomy = sum(map(len, parts)) + len(parts) - 1 <= height
+    lines: list[Text] = []
+    for part in parts:
+        lines += [Text("")] if lines and is_roomy else []
+        lines += part
+    return lines
+
+
+def _empty() -> list[Text]:
+    return [
+        Text("The ledger has no calls yet.", f"bold {TEXT}"),
+        Text.assemble(("To record some: ", TEXT), ("ccostdb ingest", ACCENT)),
+        Text.assemble(("To see an example: ", TEXT), ("ccostdb demo", ACCENT)),
+    ]
+
+
+def _spent(spending: Spending, width: int) -> list[Text]:
+    rows = [
+        _period("Today", spending.today, spending.yesterday_by_now),
+        _period("Week", spending.week, spending.last_week_by_now),
+        _period("Month", spending.month, spending.last_month_by_now),
+    ]
+    heading, lines = lay_out(_SPENT, rows, width)
+    return [Text(heading, QUIET), *lines]
+
+
+def _period(name: str, spent: Spent, before: Spent) -> list[Cell]:
+    changed = change(spent.cost_nusd, before.cost_nusd)
+    is_more = changed.startswith(("+", "×")) and changed != "+0 %"
+    return [
+        Cell(name, TEXT),
+        Cell(money(spent.cost_nusd) + ("+" if spent.unpriced_calls else ""), f"bold {TEXT}"),
+        Cell(changed, WARNING if is_more else GOOD if changed.startswith("-") else QUIET),
+        Cell(f"{spent.calls:,}"),
+        Cell(money(spent.savings_nusd), _gain(spent.savings_nusd)),
+        Cell(share(spent.cache_share)),
+        Cell(tokens(spent.total_tokens)),
+    ]
+
+
+def _gain(nusd: int | None) -> str:
+    return QUIET if not nusd else GOOD if nusd > 0 else BAD
+
+
+def _pace(spending: Spending, width: int) -> list[Text]:
+    pace = spending.pace
+    projected = (pace.projected_hour_nusd, pace.projected_day_nusd, pace.projected_month_nusd)
+    calls = f"{pace.calls_per_hour:,}{' calls' if width >= _WIDE else ''}/h"
+    row = [Cell(calls, TEXT), *(Cell(money(nusd), f"bold {ACCENT}") for nusd in projected)]
+    heading, lines = lay_out(_PACE, [row], width)
+    return [Text(heading, QUIET), *lines]
+
+
+def _limits(figures: Figures, width: int) -> list[Text]:
+    """The limits of budgets, the fullest first: a bar, the share that is used, the limit."""
+    found = sorted(figures.budgets, key=_used, reverse=True)
+    return [_limit(each, width) for each in found]
+
+
+def _used(standing: Standing) -> float:
+    return (standing.spent_nusd or 0) / standing.limit_nusd
+
+
+def _limit(standing: Standing, width: int) -> Text:
+    used = _used(standing)
+    colour = BAD if used >= 1 else WARNING if used >= _NEAR else GOOD
+    part = share(None if standing.spent_nusd is None else used)
+    said = f" {part:>5} of {money(standing.limit_nusd)} a {standing.period}"
+    name = set_cell_size(printable(standing.budget), _NAME)
+    room = max(4, width - _NAME - len(said) - 1)
+    full = bar(used, room)
+    return Text.assemble((f"{name} ", TEXT), (full, colour), ("━" * (room - len(full)), FAINT), (said, TEXT))
+
+
+def _hours(spending: Spending, width: int) -> list[Text]:
+    """What each hour of today cost."""
+    costs = [0] * 24
+    for hour in spending.hours:
+        if hour.first_day == spending.today.first_day:
+            costs[int(hour.label[11:13])] += hour.cost_nusd or 0
+    if not any(costs):
+        return []
+    name, most = "Today by hour ", f" max {money(max(costs))}"
+    bars = sparkline(costs, min(24, width - len(name) - len(most)))
+    return [Text.assemble((name, QUIET), (bars, ACCENT), (most, QUIET))]
+
+
+def _notes(figures: Figures) -> list[Text]:
+    """What the sums do not say by themselves."""
+    month, notes = figures.spending.month, []
+    if month.unpriced_calls:
+        notes.append(Text(f"+ {count_of(month.unpriced_calls, 'call')} of this month without a price", WARNING))
+    if month.errors:
+        notes.append(Text(f"{count_of(month.errors, 'call')} of this month failed", WARNING))
+    return notes

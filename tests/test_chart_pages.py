@@ -1,0 +1,114 @@
+"""The page of charts in a real Chromium: each chart has marks, whatever is asked, and none has too many rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlencode
+
+import httpx
+import pytest
+from browser import DARK, DESKTOP, PHONE, Look, Looking, axe_violations, overflow
+from playwright.sync_api import Page
+from sized_ledgers import HOSTILE, RATES
+
+from ccostdb.datasette_plugin.metadata import load_metadata
+
+DASHBOARDS = load_metadata()["plugins"]["datasette-dashboards"]
+CHARTS = [(slug, chart) for slug, dashboard in DASHBOARDS.items() for chart in dashboard["charts"]]
+DRAWN_MS = 15_000
+# What datasette-dashboards' own templates bring.
+DASHBOARDS_OWN = ("html-has-lang", "label", "select-name", "color-contrast", "link-in-text-block", "svg-img-alt")
+
+
+def marks(page: Page, chart: str) -> int:
+    """How many marks of a chart can be seen, once it is drawn."""
+    drawn = page.locator(f"#chart-{chart} svg")
+    drawn.wait_for(timeout=DRAWN_MS)
+    boxes = drawn.locator(".role-mark path, .role-mark line, .role-mark rect").evaluate_all(
+        "all => all.map(each => each.getBoundingClientRect()).filter(box => box.width + box.height > 0).length"
+    )
+    return int(boxes)
+
+
+def drawn_everywhere(slug: str, but: tuple[str, ...] = ()) -> Callable[[Page], None]:
+    """Looks at every chart of a dashboard."""
+
+    def check(page: Page) -> None:
+        found = {chart: marks(page, chart) for of, chart in CHARTS if of == slug and chart not in but}
+        assert all(found.values()), found
+        assert page.locator(".vega-error, .error").count() == 0
+        warned = page.locator(".chart-tooltip").evaluate_all(
+            "all => all.filter(each => getComputedStyle(each).visibility == 'visible').length"
+        )
+        assert warned == 0, "a chart has more rows than are shown"
+
+    return check
+
+
+@pytest.mark.parametrize("look", [DESKTOP, PHONE, DARK], ids=["desktop", "phone", "dark"])
+@pytest.mark.parametrize("slug", DASHBOARDS)
+def test_every_chart_of_a_week_is_drawn(looking: Looking, week: Path, slug: str, look: Look) -> None:
+    def check(page: Page) -> None:
+        drawn_everywhere(slug)(page)
+        assert axe_violations(page, *DASHBOARDS_OWN) == []
+
+    looking.visit(week, f"/-/dashboards/{slug}", check, look)
+
+
+@pytest.mark.parametrize("look", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("slug", DASHBOARDS)
+def test_charts_fit_where_they_are_looked_at(looking: Looking, week: Path, slug: str, look: Look) -> None:
+    assert looking.visit(week, f"/-/dashboards/{slug}", overflow, look) <= 0
+
+
+@pytest.mark.parametrize("slug", DASHBOARDS)
+def test_every_chart_of_two_years_is_drawn_from_all_its_rows(looking: Looking, two_years: Path, slug: str) -> None:
+    looking.visit(two_years, f"/-/dashboards/{slug}?since=2000-01-01", drawn_everywhere(slug))
+
+
+@pytest.mark.parametrize("slug", DASHBOARDS)
+def test_a_ledger_without_calls_has_charts_without_errors(looking: Looking, nothing: Path, slug: str) -> None:
+    def check(page: Page) -> None:
+        for of, chart in CHARTS:
+            if of == slug:
+                page.locator(f"#chart-{chart} svg").wait_for(timeout=DRAWN_MS)
+
+    looking.visit(nothing, f"/-/dashboards/{slug}", check)
+
+
+@pytest.mark.parametrize(("slug", "chart"), CHARTS)
+def test_a_chart_is_drawn_alone(looking: Looking, week: Path, slug: str, chart: str) -> None:
+    def check(page: Page) -> None:
+        assert marks(page, slug) > 0  # the page gives its chart the name of the dashboard
+
+    looking.visit(week, f"/-/dashboards/{slug}/{chart}", check)
+
+
+@pytest.mark.parametrize("slug", DASHBOARDS)
+def test_filters_change_what_is_drawn(looking: Looking, week: Path, slug: str) -> None:
+    page = f"/-/dashboards/{slug}?{urlencode({'model': next(iter(RATES))})}"
+    asked = looking.visit(week, page, requests)
+    assert looking.visit(week, f"/-/dashboards/{slug}?model=", requests) != asked
+    assert looking.visit(week, page, requests) == asked  # Datasette keeps no filter for the next visit
+
+
+def requests(page: Page) -> list[str]:
+    """Which rows the page asks for."""
+    page.wait_for_load_state("networkidle")
+    found = page.evaluate(
+        "performance.getEntriesByType('resource').map(each => each.name.split('/').slice(3).join('/'))"
+    )
+    return sorted(each for each in found if ".json" in each)
+
+
+@pytest.mark.parametrize("text", ["".join(HOSTILE), "'); window.hacked = 1; ('"])
+@pytest.mark.parametrize("slug", DASHBOARDS)
+def test_no_filter_of_a_dashboard_does_harm(looking: Looking, week: Path, slug: str, text: str) -> None:
+    asked = dict.fromkeys(DASHBOARDS[slug].get("filters", {}), text)
+    looking.visit(week, f"/-/dashboards/{slug}?{urlencode(asked)}", requests)
+
+
+def test_every_chart_page_is_linked(serve: Callable[[Path], str], week: Path) -> None:
+    page = httpx.get(f"{serve(week)}/-/dashboards", timeout=60).text
+    assert all(f"/-/dashboards/{slug}" in page for slug in DASHBOARDS)
