@@ -1,9 +1,9 @@
-"""Times: text to integer nanoseconds and back, and the quarter hours of a zone. Pure: nobody asks for now here."""
+"""Times: text to integer nanoseconds and back; quarter hours, days, weeks and months of a zone. Pure: now is given."""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -89,3 +89,27 @@ def calendar_row(bucket_s: int, zone: ZoneInfo) -> CalendarRow:
     text = local.isoformat(timespec="minutes")  # 2026-07-01T14:15+02:00
     year, week, _ = local.isocalendar()
     return CalendarRow(bucket_s, f"{text[:13]}:00{text[16:]}", text[:10], f"{year}-W{week:02d}", text[:7])
+
+
+class Span(NamedTuple):
+    """A local day, ISO week or month: as the views label it, its first day, and its bounds (the end is out)."""
+
+    label: str
+    first_day: date
+    from_ns: int
+    to_ns: int
+
+
+def span_at(period: str, now_ns: int, zone: ZoneInfo) -> Span:
+    """The day, week or month of a zone that is now. One with a clock change is as long as it really is."""
+    today = datetime.fromtimestamp(now_ns // SECOND_NS, zone).date()
+    if period == "day":
+        first, after, label = today, today + timedelta(days=1), str(today)
+    elif period == "week":
+        year, week, weekday = today.isocalendar()
+        first = today - timedelta(days=weekday - 1)
+        after, label = first + timedelta(days=7), f"{year}-W{week:02d}"
+    else:
+        first = today.replace(day=1)
+        after, label = (first + timedelta(days=31)).replace(day=1), f"{today:%Y-%m}"
+    return Span(label, first, midnight_ns(first, zone), midnight_ns(after, zone))

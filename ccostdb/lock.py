@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,7 +46,7 @@ def writing_lock(path: Path) -> Iterator[None]:
 def is_written(path: Path) -> bool:
     """Whether a process writes a ledger now: it alone holds the lock. A lock file that nobody holds says nothing.
 
-    Raises CcostError where the lock cannot be opened.
+    Of another's lock that may not even be read, False. Raises CcostError where the lock is no file.
     """
     path = real_path(path)
     place = Path(f"{path}.lock")
@@ -55,9 +57,29 @@ def is_written(path: Path) -> bool:
         lock.acquire(timeout=0)
     except Timeout:
         return True
+    except PermissionError:
+        return _is_locked(place)
     except OSError as error:
+        if error.errno == errno.EROFS:
+            return _is_locked(place)
         raise _lock_refused(path, error) from error
     lock.release()
+    return False
+
+
+def _is_locked(place: Path) -> bool:
+    """Whether somebody holds a lock that we may not write: an attempt to share it says so."""
+    if sys.platform == "win32":
+        return False
+    import fcntl
+
+    try:
+        with place.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
     return False
 
 

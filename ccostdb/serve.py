@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import logging
 import os
 import socket
 import webbrowser
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 
 from datasette.app import Datasette
 from datasette.plugins import pm
-from uvicorn import Config, Server
 
 import ccostdb.datasette_plugin
 from ccostdb.datasette_plugin.database import NAME, LedgerDatabase
@@ -23,12 +21,12 @@ from ccostdb.datasette_plugin.metadata import load_metadata
 from ccostdb.datasette_plugin.reading import ledger_of, read, touch_time_index
 from ccostdb.errors import CcostError
 from ccostdb.ingest import stop_on_signals
+from ccostdb.loopback import QuietServer, listen
 from ccostdb.schema import open_reader
 from ccostdb.settings import Settings
 
 HOST = "127.0.0.1"
-PORT = 8001
-STOP_S = 1.0  # for answers that are under way
+TAKE_S = 0.4  # for the last bytes of what was read, once nothing is
 
 DATASETTE_SETTINGS = {
     "allow_csv_stream": False,  # it cuts off at a size, and writes errors into a file with status 200: ours does not
@@ -48,11 +46,6 @@ class _Served(Datasette):  # type: ignore[misc]
         """Does nothing: it copies the schema before each page into a database that nobody reads."""
 
 
-class _Server(Server):
-    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
-        return nullcontext()  # they are ours: uvicorn would raise them again as it ends
-
-
 def make_datasette(settings: Settings) -> Datasette:
     """A Datasette with our plugin, whose one database `ccostdb` is the ledger of the settings."""
     if not pm.has_plugin(NAME):
@@ -66,19 +59,20 @@ def make_datasette(settings: Settings) -> Datasette:
 def run(
     settings: Settings,
     *,
-    port: int = PORT,
+    port: int = 0,
     uds: Path | None = None,
     is_opened: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Serves until SIGINT or SIGTERM, and ends within two seconds of it. `say` is told the address.
 
-    `port` 0: any that is free. `uds`: a Unix socket in its place. `is_opened`: in the browser, too.
+    `port` 0: any that is free. `uds`: a Unix socket in its place, which no browser opens. `is_opened`: in the browser,
+    too.
     """
     open_reader(settings, is_priced=True, say=say).close()
     with _listening(port, uds) as listener:
         url = f"unix:{uds}" if uds else f"http://{HOST}:{listener.getsockname()[1]}/"
-        asyncio.run(_run(make_datasette(settings), listener, url, say, is_opened=is_opened and uds is None))
+        asyncio.run(_run(make_datasette(settings), listener, url, say, is_opened=is_opened))
 
 
 async def _run(
@@ -86,20 +80,7 @@ async def _run(
 ) -> None:
     stop = asyncio.Event()
     stop_on_signals(stop)
-    config = Config(
-        datasette.app(),
-        ws="none",
-        loop="asyncio",
-        lifespan="on",
-        log_config=None,
-        log_level=logging.ERROR,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        timeout_graceful_shutdown=int(STOP_S),
-    )
-    logging.getLogger("uvicorn.error").addFilter(_is_news)
-    server = _Server(config)
+    server = QuietServer(datasette.app(), lifespan="on")
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     touching = asyncio.create_task(read(datasette, touch_time_index))
     say(f"Serving {ledger_of(datasette).settings.db} at {url} (Ctrl-C stops it)")
@@ -108,38 +89,25 @@ async def _run(
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
     server.should_exit = True
-    ending = asyncio.create_task(_interrupt(ledger_of(datasette)))
-    await asyncio.gather(serving, touching, ending, return_exceptions=True)
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    """Whether the log does not know it: that an export broke off, it said itself."""
-    return "without completing response" not in record.getMessage()
-
-
-async def _interrupt(ledger: LedgerDatabase) -> None:
-    """Ends what still reads, until nobody does: the process cannot end before its threads."""
-    while ledger.interrupt():
-        await asyncio.sleep(0.02)
+    await ledger_of(datasette).stop()
+    await asyncio.gather(touching, return_exceptions=True)
+    await asyncio.wait((serving,), timeout=TAKE_S)
+    server.force_exit = True
+    await serving
 
 
 @contextmanager
 def _listening(port: int, uds: Path | None) -> Iterator[socket.socket]:
     """The port, or the Unix socket's file, taken. Raises CcostError where it cannot be had."""
-    if uds is not None:
-        with _unix_listener(uds) as listener:
+    if uds is None:
+        with listen(HOST, port, "Choose another with --port PORT, or 0 for any that is free.") as listener:
             yield listener
-            uds.unlink(missing_ok=True)
         return
-    hint = "Choose another with --port PORT, or 0 for any that is free."
-    try:
-        listener = socket.create_server((HOST, port))
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise CcostError(f"Port {port} is in use.", hint) from error
-        raise CcostError(f"Port {port} cannot be had: {error.strerror}.", hint) from error
-    with listener:
-        yield listener
+    with _unix_listener(uds) as listener:
+        try:
+            yield listener
+        finally:
+            uds.unlink(missing_ok=True)
 
 
 def _unix_listener(path: Path) -> socket.socket:

@@ -15,9 +15,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ccostdb.clock import SECOND_NS, midnight_ns
+from ccostdb.clock import SECOND_NS, span_at
 from ccostdb.errors import CcostError
 from ccostdb.resources import sql
+from ccostdb.words import repeated
+from ccostdb.written import percent, usd
 
 MOST_BYTES = 1 << 20
 WAIT_S = 0.3  # for stdin's end, and for a ledger that is locked
@@ -40,7 +42,7 @@ class Told(NamedTuple):
 class Recorded(NamedTuple):
     """What the ledger says; a sum is None where there are no calls, or none says it. `as_of` is set where it is behind.
 
-    `alerts`: name, period and largest share of each budget that crossed a threshold in its current period.
+    `near`: name, period and used share of each limit of the ledger's budgets of which LEAST_SHARE is spent.
     """
 
     session_nusd: int | None = None
@@ -49,17 +51,16 @@ class Recorded(NamedTuple):
     is_partial: bool = False
     cache_share: float | None = None
     as_of: str | None = None
-    alerts: tuple[tuple[str, str, float], ...] = ()
+    near: tuple[tuple[str, str, float], ...] = ()
 
 
 def main(arguments: list[str]) -> int:
     """Prints the line, in colours with `--color`; the exit status is always 0."""
     now_ns = time.time_ns()
     told = parse_told(read_stdin())
-    db = arguments[arguments.index("--db") + 1] if "--db" in arguments[:-1] else None
     recorded, hint = None, None
     try:
-        path = ledger_path(db)
+        path = ledger_path(_value_of("--db", arguments))
         if path.exists():
             recorded = read_recorded(path, told.session_id, now_ns)
         else:
@@ -74,6 +75,17 @@ def main(arguments: list[str]) -> int:
     except OSError:  # whoever asked is gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return 0
+
+
+def _value_of(option: str, arguments: list[str]) -> str | None:
+    """What stands behind an option, or behind its `=`; of several the last."""
+    found = None
+    for number, each in enumerate(arguments):
+        if each == option:
+            found = next(iter(arguments[number + 1 : number + 2]), None)
+        elif each.startswith(f"{option}="):
+            found = each.partition("=")[2]
+    return found
 
 
 def read_stdin() -> bytes:
@@ -154,30 +166,35 @@ def _recorded(con: Any, session_id: str | None, now_ns: int) -> Recorded:
     from zoneinfo import ZoneInfo
 
     zone = ZoneInfo(con.execute("select home_tz from ledger").fetchone()[0])
-    today = datetime.fromtimestamp(now_ns // SECOND_NS, zone).date()
+    today = span_at("day", now_ns, zone)
     con.row_factory = _by_name
     values = {
-        "today": str(today),
-        "today_s": midnight_ns(today, zone) // SECOND_NS,
+        "today": today.label,
+        "today_s": today.from_ns // SECOND_NS,
         "hour_ns": now_ns - HOUR_NS,
         "session": session_id,
     }
     row = con.execute(sql("queries/statusline.sql"), values).fetchone()
-    year, week, _ = today.isocalendar()
-    labels = {"day": str(today), "week": f"{year}-W{week:02d}", "month": f"{today:%Y-%m}"}
-    alerts = con.execute(sql("queries/budgets_near.sql"), {**labels, "least": LEAST_SHARE}).fetchall()
     updated_ns = row["updated_ns"]
     is_behind = updated_ns is not None and updated_ns < now_ns - BEHIND_NS
+    session_share = _share(row["session_read_tokens"], row["session_context_tokens"])
     return Recorded(
         row["session_nusd"],
         row["today_nusd"],
         row["hour_nusd"],
         is_partial=row["unpriced_calls"] > 0,
-        cache_share=_share(row["session_read_tokens"], row["session_context_tokens"])
-        or _share(row["read_tokens"], row["context_tokens"]),
+        cache_share=_share(row["read_tokens"], row["context_tokens"]) if session_share is None else session_share,
         as_of=_moment(updated_ns, now_ns, zone) if is_behind else None,
-        alerts=tuple(tuple(alert.values()) for alert in alerts),
+        near=tuple(sorted(_near(con, now_ns, zone), key=lambda limit: -limit[2])),
     )
+
+
+def _near(con: Any, now_ns: int, zone: Any) -> Iterator[tuple[str, str, float]]:
+    for limit in con.execute("select * from budget order by budget_id").fetchall():
+        asked = {**limit, "first_day": str(span_at(limit["period"], now_ns, zone).first_day)}
+        spent_nusd = con.execute(sql("queries/budget_spent.sql"), asked).fetchone()["cost_nusd"]
+        if spent_nusd is not None and spent_nusd >= LEAST_SHARE * limit["limit_nusd"]:
+            yield limit["name"], limit["period"], spent_nusd / limit["limit_nusd"]
 
 
 def _by_name(cursor: Any, row: tuple[Any, ...]) -> Mapping[str, Any]:
@@ -206,21 +223,14 @@ def render_line(told: Told, recorded: Recorded | None, hint: str | None = None, 
 def _parts(told: Told, recorded: Recorded, colour: Any, *, is_known: bool) -> Iterator[str]:
     session = [cost for cost in (told.cost_nusd, recorded.session_nusd) if cost is not None]
     if session:
-        yield f"{_usd(max(session))} session"
+        yield f"{usd(max(session))} session"
     if is_known:
-        yield f"{_usd(recorded.today_nusd)}{'+' * recorded.is_partial} today"
-        yield f"{_usd(recorded.hour_nusd)}/h"
+        yield f"{usd(recorded.today_nusd)}{'+' * recorded.is_partial} today"
+        yield f"{usd(recorded.hour_nusd)}/h"
     share = recorded.cache_share if recorded.cache_share is not None else _share(told.read_tokens, told.context_tokens)
     if share is not None:
-        yield f"cache {share:.0%}"
-    for name, period, used in recorded.alerts:
-        yield colour(f"{name} {used:.0%} of the {period}", RED if used >= 1 else YELLOW)
+        yield f"cache {percent(share)}"
+    for name, period, used in recorded.near:
+        yield colour(f"{repeated(name, 40)} {percent(used)} of the {period}", RED if used >= 1 else YELLOW)
     if recorded.as_of:
         yield colour(f"as of {recorded.as_of}", DIM)
-
-
-def _usd(nusd: int | None) -> str:
-    """Dollars and cents; more digits where it is less than a cent; – where it is unknown."""
-    if nusd is None:
-        return "–"
-    return f"${nusd / USD_NUSD:,.4f}" if 0 < abs(nusd) < USD_NUSD // 100 else f"${nusd / USD_NUSD:,.2f}"

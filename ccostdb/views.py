@@ -4,6 +4,9 @@
 `call`, `{{measures added}}` over rows that have them already, `{{measures shown}}` for the public ones of such rows,
 money in USD, and `{{names shown}}` for the names of these.
 
+`{{daily_usage by K}}` is that view (or hourly_usage) with its cells added up by the columns K before they leave it, and
+with those measures that the text names. Where K is how an index begins, nothing needs to be sorted.
+
 `{{utc X}}` is the time X, in nanoseconds, as text with milliseconds: 2026-08-12T15:27:45.558Z. `{{whole X F}}` is what
 field F of the JSON X says where that is a whole number, else NULL; `{{number X F}}` where it is any number.
 """
@@ -11,7 +14,7 @@ field F of the JSON X says where that is a whole number, else NULL; `{{number X 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import cache
 from typing import NamedTuple
 
@@ -21,7 +24,9 @@ from ccostdb.resources import sql, sql_names
 COSTS = ("auto", "reported", "computed")
 
 _MEASURE = re.compile(r"(?P<function>count|sum|min|max)\(.*\) as (?P<name>\w+)")
-_MEASURES_HERE = re.compile(r"^( *)\{\{([a-z ]+)\}\}", re.MULTILINE)
+_MEASURES_HERE = re.compile(r"^( *)\{\{((?:measures|names)[a-z ]*)\}\}", re.MULTILINE)
+_ADDED_UP = re.compile(r"\{\{(daily_usage|hourly_usage) by ([a-z_, ]+)\}\}")
+_KEY = "day, source_id, model_id, project_id, agent_id, session_id"
 _FORMS = {
     # cut to milliseconds: SQLite would round them up
     re.compile(r"\{\{utc ([^{}]+)\}\}"): r"strftime('%Y-%m-%dT%H:%M:%fZ', \1 / 1000000 / 1000.0, 'unixepoch')",
@@ -30,7 +35,7 @@ _FORMS = {
         r"iif(json_type(\1, '$.\2') in ('integer', 'real'), \1 ->> '$.\2', null)"
     ),
 }
-_USAGE = re.compile(r"\bfrom (daily_usage|hourly_usage)\b")
+_USAGE = re.compile(r"\bfrom (?:\{\{)?(daily_usage|hourly_usage)\b")
 _INNER = ("source_counted", "daily_usage", "hourly_usage", "samples")  # what other views read
 _NO_REPORTS = (*_INNER, "budgets")
 
@@ -67,24 +72,41 @@ def measures() -> tuple[Measure, ...]:
     return tuple(found)
 
 
-def _put_in(text: str) -> str:
-    """`text` with what its placeholders stand for; measures are one a line and indented as the placeholder is."""
+def _put_in(text: str, names: Container[str] | None = None) -> str:
+    """`text` with what its placeholders stand for; measures are one a line and indented as the placeholder is.
+
+    `names`: only these measures.
+    """
     for form, meaning in _FORMS.items():
         text = form.sub(meaning, text)
+    asked = [each for each in measures() if names is None or each.name in names]
     forms: dict[str, Callable[[], list[str]]] = {
-        "measures": lambda: [each.name for each in measures()],
-        "measures from call": lambda: [each.from_call for each in measures()],
-        "measures added": lambda: [f"{each.added} as {each.name}" for each in measures()],
-        "measures shown": lambda: [f"{each.shown} as {each.shown_name}" for each in measures() if each.is_shown],
-        "names shown": lambda: [each.shown_name for each in measures() if each.is_shown],
+        "measures": lambda: [each.name for each in asked],
+        "measures from call": lambda: [each.from_call for each in asked],
+        "measures added": lambda: [f"{each.added} as {each.name}" for each in asked],
+        "measures shown": lambda: [f"{each.shown} as {each.shown_name}" for each in asked if each.is_shown],
+        "names shown": lambda: [each.shown_name for each in asked if each.is_shown],
     }
     return _MEASURES_HERE.sub(lambda found: found[1] + f",\n{found[1]}".join(forms[found[2]]()), text)
 
 
+def _added_up(usage: str, key: str, names: Container[str]) -> str:
+    """A usage view as a subquery, each of whose parts is added up by `key`; of the measures, those in `names`."""
+    _, text = sql(f"views/{usage}.sql").split("\nwith ")  # without its comment
+    text = text.replace("{{measures}}", "{{measures added}}").replace("{{key}}", key)
+    text = _put_in(text.replace("{{grouped}}", f"group by {key}"), names)
+    return f"(\nwith {text}) as {usage}"
+
+
 @cache
-def statement(name: str) -> str:
-    """The text of one file of sql/, such as `rollups/rollup_day.sql`, ready to run."""
-    return _put_in(sql(name))
+def statement(name: str, *, is_added_up: bool = True) -> str:
+    """The text of one file of sql/, such as `rollups/rollup_day.sql`, ready to run.
+
+    `is_added_up` False: `{{daily_usage by …}}` is read as daily_usage, whatever bears that name.
+    """
+    text = _put_in(sql(name).replace("    {{grouped}}\n", "").replace("{{key}}", _KEY))
+    names = set(re.findall(r"\w+", text))
+    return _ADDED_UP.sub(lambda found: _added_up(found[1], found[2], names) if is_added_up else found[1], text)
 
 
 def view_names() -> list[str]:
@@ -115,7 +137,7 @@ def report_sql(
     `since_day` and `until_day` are local days, both included. `source` is a name or kind: only its calls, counted or
     not. `cost` says what `cost_usd` is, and so which calls are unpriced. `is_zoned`: after `rollups.use_zone`.
     """
-    text = statement(f"views/{view}.sql") if view in view_names() else ""
+    text = statement(f"views/{view}.sql", is_added_up=False) if view in view_names() else ""
     usage = _USAGE.search(text)
     if usage is None or view in _NO_REPORTS:
         raise BadArgument(f"{view!r} is no report of costs.", f"They are: {', '.join(report_names())}.")
@@ -153,7 +175,7 @@ def _usage_columns(usage: str, cost: str, *, is_counted: bool) -> list[str]:
         missing = {"reported": "unreported_calls", "computed": "uncomputed_calls"}[cost]
         replaced = {"cost_nusd": f"{cost}_cost_nusd", "unpriced_calls": missing}
     hour = ["hour"] if usage == "hourly_usage" else []
-    names = [*hour, "day", "source_id", "model_id", "project_id", "agent_id", "session_id"]
+    names = [*hour, *_KEY.split(", ")]
     names += [each.name for each in measures()]
     columns = [f"{replaced[name]} as {name}" if name in replaced else name for name in names]
     return [*columns, "true as counted" if is_counted else "counted"]

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
+
+# Control characters could move the cursor or rewrite what was printed; bidirectional ones reorder it; halves of a pair
+# cannot be encoded.
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def count_of(number: Any, noun: str) -> str:
@@ -11,9 +16,14 @@ def count_of(number: Any, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def printable(text: str) -> str:
+    """A text from elsewhere in one line, with nothing that a terminal would obey or that turns its direction."""
+    return _UNSEEN.sub(lambda found: " " if found[0] in "\t\n" else "�", text)
+
+
 def repeated(text: str, characters: int = 200) -> str:
-    """What a reason may repeat of a text from elsewhere: its beginning, and nothing that a terminal would obey."""
-    return "".join(each if each.isprintable() else "�" for each in text[:characters])
+    """What a reason may repeat of a text from elsewhere: its beginning."""
+    return printable(text[:characters])
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -6,11 +6,7 @@ Playwright runs in a thread of its own, because its loop would be in the way of 
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -19,11 +15,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from commands import environment
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from served import ended, process
 
 T = TypeVar("T")
-STOP_S = 10.0
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 # Nothing but this machine can be found, whatever a page asks for.
 ARGS = (
@@ -148,7 +143,8 @@ def servers() -> Iterator[Callable[[Path], str]]:
 
         def url_of(db: Path) -> str:
             if db not in urls:
-                urls[db] = stack.enter_context(served(db))
+                child, urls[db] = stack.enter_context(process(db, stderr=None))
+                stack.callback(ended, child)
             return urls[db]
 
         yield url_of
@@ -169,20 +165,3 @@ def chromium(serve: Callable[[Path], str]) -> Iterator[Looking]:
             thread.submit(browser.close).result()
         finally:
             thread.submit(playwright.stop).result()
-
-
-@contextmanager
-def served(db: Path, *words: str) -> Iterator[str]:
-    """`ccostdb serve` of a ledger in a process of its own, from when it answers; it must end when it is told to."""
-    command = [sys.executable, "-m", "ccostdb", "serve", "--db", str(db), "--port", "0", *words]
-    given = {"env": environment(), "stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, **given) as process:  # type: ignore[call-overload]
-        try:
-            said = process.stdout.readline()
-            found = re.search(r"http://127\.0\.0\.1:\d+", said)
-            assert found, f"the server said {said!r}"
-            yield found[0]
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(STOP_S) == 0
-        finally:
-            process.kill()

@@ -53,15 +53,15 @@ def get(db: Path, *paths: str) -> list[Any]:
 
 
 @contextmanager
-def process(db: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`ccostdb serve` and its address, from when it says that."""
+def process(db: Path, *words: str, stderr: int | None = subprocess.PIPE) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`ccostdb serve` and its address, from when it says that. One that serves for long gets no pipe for stderr."""
     command = [sys.executable, "-m", "ccostdb", "serve", "--db", str(db), *(words or ("--port", "0"))]
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": stderr, "text": True}
     with subprocess.Popen(command, env=environment(), **pipes) as child:
         try:
             assert child.stdout is not None
             said = child.stdout.readline()
-            found = re.search(r"(http://\S+)/ |unix:(\S+) ", said)
+            found = re.search(r"(http://[\d.:]+)/ |unix:(\S+) ", said)
             assert found, f"it said {said!r}"
             yield child, found[1] or found[2]
         finally:

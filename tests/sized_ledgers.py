@@ -184,7 +184,7 @@ def two_years_of_calls(con: sqlite3.Connection, now_ns: int) -> Iterator[Call]:
     """40 sessions a day of one project each, in 4 combinations of model and agent, each in 2 or 3 quarter hours."""
     chance = random.Random(730)
     rates = {add_name(con, "model", name): rate for name, rate in RATES.items()}
-    projects = [add_name(con, "project", f"/home/me/work/project-{number:02d}") for number in range(60)]
+    projects = [add_name(con, "project", f"/home/me/code/project-{number:02d}") for number in range(60)]
     agents = [add_name(con, "agent", name) for name in AGENTS]
     con.executemany("insert into session (name) values (?)", ((f"session-{n:05d}",) for n in range(730 * 40)))
     now_bucket = (now_ns - 60 * SECOND_NS) // QUARTER_HOUR_NS

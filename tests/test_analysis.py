@@ -108,12 +108,14 @@ def test_days_are_those_that_were_asked_for(ledger: Path) -> None:
     assert asked.calls_of(model="claude-opus-4-5-20251101").call_id.tolist() == ["msg_01CCCCCCCCCCCCCCCCCCCCCCCC"]
 
 
-def test_a_home_zone_of_the_settings_holds_for_every_view(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_home_zone_is_the_ledgers_until_a_writer_changes_it(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CCOSTDB_HOME_TZ", "Asia/Kolkata")
     asked = open_ledger()
-    assert asked.daily_costs().day.tolist() == [pd.Timestamp("2026-07-02")]
+    assert str(asked.zone) == "UTC"
+    assert len(asked.daily_costs()) == 2
     for name in ("source_health", "jobs", "rejects", "calls", "gaps"):
-        assert "UTC" not in str(asked.frame(name).dtypes.tolist())
+        assert "Asia/Kolkata" not in str(asked.frame(name).dtypes.tolist())
+        assert "UTC" not in str(asked.frame(name, tz="Asia/Kolkata").dtypes.tolist())
 
 
 def test_each_frame_is_the_ledger_as_it_is_then(ledger: Path) -> None:
@@ -307,13 +309,13 @@ def test_a_table_shows_what_is_unknown_as_such() -> None:
     rows = [(None, None, None, None, None, None), ("m", -0.00123, 0.256, 1234, "2026-11", "2026-11-18T01:02:03.000Z")]
     html = charts.table(frame_of(columns, rows, UTC)).to_html()
     assert html.count("–") == len(columns)
-    for text in ("-$0.0012", "25.6%", "1,234", "2026-11", "2026-11-18 01:02", ">cost<"):
+    for text in ("-$0.0012", "26 %", "1,234", "2026-11", "2026-11-18 01:02", ">cost<"):
         assert text in html
 
 
 @pytest.mark.parametrize(
     ("amount", "text"),
-    [(1234.5, "$1,234.50"), (0.12, "$0.12"), (0.0123, "$0.0123"), (0, "$0.00"), (-2, "-$2.00"), (1e-9, "<$0.0001")],
+    [(1234.5, "$1,234.50"), (0.12, "$0.12"), (0.0123, "$0.0123"), (0, "$0.00"), (-2, "-$2.00"), (1e-9, "<$0.000001")],
 )
 def test_small_sums_are_not_all_zero(amount: float, text: str) -> None:
     assert charts.dollars(amount) == text

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ccostdb.budgets.entries import Budget, read_budgets, span_at, threshold_nusd
-from ccostdb.clock import calendar_row, parse_ns
+from ccostdb.budgets.entries import Budget, read_budgets, threshold_nusd
+from ccostdb.clock import calendar_row, parse_ns, span_at
 from ccostdb.errors import BadSettings
 from ccostdb.settings import Settings, load_settings
 

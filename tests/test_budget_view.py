@@ -22,11 +22,12 @@ from ledger_rows import add_calls, add_source, make_ledger
 from plain_costs import Call, read_calls
 from spending import DAY, HOUR, NOW, USD, checked, make_budget_ledger, settings_with, spend, standing_now
 
-from ccostdb.budgets.entries import FILTERS, PERIODS, Budget, read_budgets, span_at
-from ccostdb.budgets.standing import Standing, usd_text
-from ccostdb.clock import parse_ns
+from ccostdb.budgets.entries import FILTERS, PERIODS, Budget, read_budgets
+from ccostdb.budgets.standing import Standing
+from ccostdb.clock import parse_ns, span_at
 from ccostdb.reports.budgets import budget_report
 from ccostdb.settings import Settings
+from ccostdb.written import usd_text
 
 COLUMNS = "name, period, limit_nusd, models, projects, agents, sources"
 BUDGETS: tuple[dict[str, Any], ...] = (
@@ -198,3 +199,29 @@ def test_a_report_names_what_is_left_out_since_the_longest_period_began_and_filt
         "Since 2026-11-01, missing, so in no total: 7 calls, $1.25 (ccostdb export gaps).",
         "a looks at the model mistery-*, of which the ledger has no call.",
     )
+
+
+def test_sixteen_limits_take_little_more_work_than_one(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as con:
+        calls = [
+            {
+                "call_id": f"{day} {name}",
+                "source_id": 1,
+                "occurred_ns": NOW - day * DAY,
+                "agent_id": name,
+                "model_id": 1,
+            }
+            for day in range(30)
+            for name in range(50)
+        ]
+        add_calls(con, calls)
+        steps: list[int] = []
+        for limits in (1, 16):
+            con.execute("delete from budget")
+            add = "insert into budget (name, period, limit_nusd) values (?, 'day', 1)"
+            con.executemany(add, [(str(number),) for number in range(limits)])
+            steps.append(0)
+            con.set_progress_handler(lambda: steps.append(steps.pop() + 1), 100)
+            assert len(con.execute("select * from budgets").fetchall()) == 30 * limits
+            con.set_progress_handler(None, 0)
+    assert steps[1] < 2 * steps[0]

@@ -23,10 +23,10 @@ from ccostdb import __version__
 from ccostdb.cli import COMMANDS, main
 from ccostdb.cli.failure import Failure, guarded
 from ccostdb.cli.report import KINDS as OFFERED
-from ccostdb.cli.terminal import printable
 from ccostdb.lock import writing_lock
 from ccostdb.reports import KINDS
 from ccostdb.settings import COSTS
+from ccostdb.words import printable
 
 pytestmark = pytest.mark.usefixtures("home")
 SLOW_TO_IMPORT = {
@@ -171,7 +171,7 @@ def test_an_error_cannot_write_control_characters() -> None:
     result = ccostdb("ingest", "\x1b]0;owned\x07")
     assert result.exit_code == 1
     assert "\x1b" not in result.stderr
-    assert printable("a\x1b[2Jb\u202ec\td\x9b") == "a�[2Jb�c d�"
+    assert printable("a\x1b[2Jb\u202ec\td\x9b\ud800\u3000e") == "a�[2Jb�c d��\u3000e"
 
 
 def test_a_closed_pipe_is_no_error(ledger: Path) -> None:

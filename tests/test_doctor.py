@@ -74,8 +74,8 @@ def test_gaps_and_calls_without_a_price_are_named(ledger: Path) -> None:
         add_cco(con)
         con.execute("update call set input_tokens = 1000 where call_id = 'cco:3'")
     found = findings()
-    assert problems(found) == ["mystery-1"]
-    assert named(found, "mystery-1")["value"] == "calls without a price: 1"
+    assert problems(found) == ["price book"]
+    assert named(found, "price book")["value"] == "1 call of 1 model without a price: mystery-1"
     assert "gaps: 2, missing calls: 7, $1.25" in [each["value"] for each in found]
 
 
@@ -86,12 +86,14 @@ def test_calls_that_no_rate_can_price_are_a_note(ledger: Path) -> None:
         add_calls(con, [{**call, "call_id": "cco:1"}, {**call, "call_id": "cco:2"}])
     found = findings()
     assert problems(found) == []
-    note = named(found, "six-fields")
-    assert (note["state"], note["value"]) == ("note", "calls without a cost: 2")
+    note = named(found, "price book")
+    assert (note["state"], note["value"]) == ("note", "2 calls of 1 model without a cost: six-fields")
     assert "neither cost nor kinds of tokens" in note["detail"]
     with opened(ledger) as con:
         add_calls(con, [{**call, "call_id": "cco:3", "input_tokens": 1000}])
-    assert problems(findings()) == ["six-fields"]
+    priced, unsplit = (each for each in findings() if each["name"] == "price book")
+    assert (priced["state"], priced["value"]) == ("problem", "1 call of 1 model without a price: six-fields")
+    assert unsplit == note
 
 
 def test_changed_prices_are_noted_until_the_costs_are_computed_again(ledger: Path, home: Path) -> None:

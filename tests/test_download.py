@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
+import socket
 import sqlite3
+import struct
+import threading
+import time
 from collections.abc import Callable
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from http.client import HTTPConnection, IncompleteRead
 from io import StringIO
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -18,6 +25,10 @@ from commands import ccostdb
 from served import BOUND_S, ask, ended, get, process
 
 from ccostdb.datasette_plugin.metadata import load_metadata, questions
+from ccostdb.datasette_plugin.reading import ledger_of
+from ccostdb.loopback import QuietServer, listen
+from ccostdb.serve import make_datasette
+from ccostdb.settings import Settings
 
 Serve = Callable[[Path], str]
 COUNT = "with recursive n (i) as (select 1 union all select i + 1 from n limit {}) select i from n"
@@ -44,6 +55,16 @@ def test_a_view_comes_as_json_lines(week: Path) -> None:
     found = [json.loads(line) for line in answer.text.splitlines()]
     assert len(found) == count(week, "select count(*) from daily_costs")
     assert found[0]["day"]
+
+
+@pytest.mark.parametrize("name", ["calls_of", "calls_without_price"])
+def test_a_download_of_calls_has_all_of_them_and_a_page_the_newest(week: Path, name: str) -> None:
+    with closing(sqlite3.connect(week, isolation_level=None)) as con:
+        con.execute("update call set reported_nusd = null, computed_nusd = null")
+        con.execute("insert or ignore into dirty_bucket select distinct bucket_s from calendar")
+    whole, some, page = get(week, f"/ccostdb/{name}.csv", f"/ccostdb/{name}.csv?rows=5", f"/ccostdb/{name}.json")
+    assert len(rows(some.text)) == 5
+    assert len(rows(whole.text)) > len(page.json()["rows"]) == 200
 
 
 def test_days_can_be_asked_for(week: Path) -> None:
@@ -122,16 +143,91 @@ def test_an_error_amid_the_rows_breaks_the_connection(serve: Serve, week: Path) 
     assert ask(f"{serve(week)}/ccostdb.csv?sql=select+1").text == "1\n1\n"
 
 
-def test_a_reader_that_leaves_ends_the_reading(week: Path) -> None:
-    endless = urlencode({"sql": COUNT.format(-1)})
+ENDLESS = {
+    "rows": COUNT.format(-1),
+    "nothing": f"select count(*) from ({COUNT.format(-1)})",
+    "rows and then nothing": f"select i, case when i > 3000 then ({COUNT.format(-1)} limit 1 offset 1e15) end from ("
+    f"{COUNT.format(-1)})",
+    "a sort": f"select i from ({COUNT.format(-1)}) order by -i limit 3",
+}
+
+
+def leave(port: int, sql: str, *, after_s: float, after_bytes: int, how: str) -> None:
+    """Asks for a download and goes: after a while, or some bytes; politely, rudely, or with an ear left open."""
+    with socket.create_connection(("127.0.0.1", port), timeout=BOUND_S) as con:
+        con.sendall(f"GET /ccostdb.csv?{urlencode({'sql': sql})} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        time.sleep(after_s)
+        while after_bytes > 0:
+            after_bytes -= len(con.recv(65536)) or after_bytes
+        if how == "reset":
+            con.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if how == "half":
+            con.shutdown(socket.SHUT_WR)
+            while con.recv(65536):
+                pass
+
+
+@pytest.mark.parametrize("sql", ENDLESS.values(), ids=list(ENDLESS))
+def test_readers_that_leave_at_any_moment_leave_no_thread_and_no_connection(week: Path, sql: str) -> None:
+    async def come_and_go() -> None:
+        datasette = make_datasette(Settings(week))
+        server = QuietServer(datasette.app(), lifespan="on")
+        with listen("127.0.0.1", 0, "") as listener:
+            serving = asyncio.create_task(server.serve(sockets=[listener]))
+            try:
+                leaving = [
+                    asyncio.to_thread(
+                        leave,
+                        listener.getsockname()[1],
+                        sql,
+                        after_s=after_s,
+                        after_bytes=after_bytes,
+                        how=how,
+                    )
+                    for how in ("close", "reset", "half")
+                    for after_s in (0, 0, 0.001, 0.003, 0.01, 0.03, 0.1)
+                    for after_bytes in ((0, 1, 1_000_000) if sql == ENDLESS["rows"] else (0,))
+                ]
+                await asyncio.gather(*leaving)
+                async with asyncio.timeout(BOUND_S):
+                    while server.server_state.connections or reading():
+                        await asyncio.sleep(0.02)
+            finally:
+                await ledger_of(datasette).stop()
+                server.should_exit = True
+                await serving
+                datasette.executor.shutdown()
+
+    asyncio.run(come_and_go())
+
+
+def reading() -> list[Thread]:
+    """The threads of downloads: each closes its connection before it ends."""
+    return [each for each in threading.enumerate() if each.name.startswith("export")]
+
+
+def test_a_server_ends_whatever_its_readers_do(week: Path) -> None:
     with process(week) as (child, url):
-        parts = urlsplit(url)
-        for _ in range(8):  # more than there are threads for pages
-            with closing(HTTPConnection(parts.hostname or "", parts.port, timeout=BOUND_S)) as connection:
-                connection.request("GET", f"/ccostdb.csv?{endless}")
-                assert connection.getresponse().read(10)
-        silent = urlencode({"sql": f"select count(*) from ({COUNT.format(-1)})"})
-        with closing(HTTPConnection(parts.hostname or "", parts.port, timeout=BOUND_S)) as connection:
-            connection.request("GET", f"/ccostdb.csv?{silent}")
-        assert ask(f"{url}/ccostdb/calls").status == 200
-        assert "Traceback" not in ended(child)
+        port = urlsplit(url).port or 0
+        with ThreadPoolExecutor() as threads, ExitStack() as stack:
+            for sql in ENDLESS.values():
+                threads.submit(leave, port, sql, after_s=0, after_bytes=0, how="close")
+                for path in ("/ccostdb.csv", "/ccostdb.ndjson", "/ccostdb", "/ccostdb.json"):  # stay, and read nothing
+                    connection = stack.enter_context(
+                        closing(HTTPConnection(url.removeprefix("http://"), timeout=BOUND_S))
+                    )
+                    connection.request("GET", f"{path}?{urlencode({'sql': sql})}")
+            said = ended(child)
+    assert "Traceback" not in said
+
+
+def test_a_stopped_ledger_is_read_no_more(week: Path) -> None:
+    async def read_after() -> list[int]:
+        datasette = make_datasette(Settings(week))
+        await ledger_of(datasette).stop()
+        endless = urlencode({"sql": ENDLESS["nothing"]})
+        found = [await datasette.client.get(path) for path in (f"/ccostdb.json?{endless}", f"/ccostdb.csv?{endless}")]
+        datasette.executor.shutdown()
+        return [each.status_code for each in found]
+
+    assert asyncio.run(read_after()) == [503, 503]

@@ -424,7 +424,7 @@ def test_a_port_that_cannot_be_had_is_one_sentence_with_a_hint(settings: Setting
             Endpoint(replace(settings, health_port=port)).start()
         assert "--health-port" in (failure.value.hint or "")
     for host in ("192.0.2.1", "no-such-host.invalid"):
-        with pytest.raises(CcostError, match="cannot answer at port"):
+        with pytest.raises(CcostError, match="this machine has no such address"):
             Endpoint(replace(settings, health_host=host)).start()
 
 
@@ -432,7 +432,7 @@ def test_a_port_that_cannot_be_had_is_one_sentence_with_a_hint(settings: Setting
 def test_a_host_that_is_not_ours_is_one_sentence_with_a_hint(settings: Settings, host: str) -> None:
     with pytest.raises(CcostError) as failure:
         Endpoint(replace(settings, health_host=host)).start()
-    assert failure.value.message.endswith(f" of {host}: this machine has no such address.")
+    assert failure.value.message.endswith(f" of {host} cannot be had: this machine has no such address.")
     assert "--health-host" in (failure.value.hint or "")
 
 

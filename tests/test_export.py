@@ -20,7 +20,7 @@ from ledger_rows import add_calls, add_name, add_source, make_ledger
 from ccostdb.errors import BadArgument
 from ccostdb.export import select, view_names
 from ccostdb.export.files import new_file
-from ccostdb.export.text import CHUNKS, ROWS_PER_CHUNK
+from ccostdb.export.text import CHUNKS, MOST_LETTERS, ROWS_PER_CHUNK
 
 cells = st.one_of(
     st.none(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False), st.text()
@@ -166,6 +166,14 @@ def test_a_chunk_is_given_before_the_rows_of_the_next_are_asked_for(form: str) -
     assert asked == ROWS_PER_CHUNK
     next(chunks)
     assert asked == 2 * ROWS_PER_CHUNK
+
+
+@pytest.mark.parametrize("form", list(CHUNKS))
+def test_a_chunk_of_long_texts_has_few_of_them(form: str) -> None:
+    long = "x" * (MOST_LETTERS // 10)
+    chunks = list(CHUNKS[form](["a"], ((long,) for _ in range(30))))
+    assert max(map(len, chunks)) < 1.3 * MOST_LETTERS
+    assert "".join(chunks).count(long) == 30
 
 
 @pytest.mark.parametrize("count", [0, 1, ROWS_PER_CHUNK, ROWS_PER_CHUNK + 1])

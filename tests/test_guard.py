@@ -28,7 +28,9 @@ def test_a_request_to_this_machine_is_answered_with_its_port_or_none(url: str, h
 @pytest.mark.parametrize(
     "host", ["evil.example", "localhost.evil.example", "127.0.0.1:1", "127.0.0.1.", "", "a@localhost"]
 )
-@pytest.mark.parametrize("path", ["/-/ccostdb", "/ccostdb/calls.csv", "/-/static/app.css"])
+@pytest.mark.parametrize(
+    "path", ["/", "/-/ccostdb", "/ccostdb/calls.csv", "/-/dashboards/ccostdb", "/-/static/app.css"]
+)
 def test_a_page_that_rebinds_its_name_to_this_machine_learns_nothing(url: str, host: str, path: str) -> None:
     answer = ask(url + path, Host=host)
     assert (answer.status, answer.text) == (421, "This host is not served here.\n")
@@ -42,7 +44,7 @@ def test_a_target_in_absolute_form_overrules_the_host(url: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "NONSENSE"])
-@pytest.mark.parametrize("path", ["/-/ccostdb", "/ccostdb/calls", "/ccostdb", "/-/logout", "/-/messages"])
+@pytest.mark.parametrize("path", ["/-/ccostdb", "/ccostdb/calls", "/ccostdb", "/-/dashboards/ccostdb", "/-/messages"])
 def test_nothing_but_get_and_head_is_answered(url: str, method: str, path: str) -> None:
     answer = ask(url + path, method)
     assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
@@ -86,10 +88,41 @@ def test_what_is_no_data_may_be_stored(url: str) -> None:
     assert ask(f"{url}/-/static/app.css").headers["cache-control"] != "no-store"
 
 
-def test_another_sites_page_may_link_to_a_page_but_not_load_it(url: str) -> None:
-    sent = {"Sec-Fetch-Site": "cross-site"}
-    assert ask(f"{url}/-/ccostdb", **sent, **{"Sec-Fetch-Mode": "navigate"}).status == 200
-    assert ask(f"{url}/ccostdb.csv?sql=select+1", **sent, **{"Sec-Fetch-Mode": "no-cors"}).status == 403
+LINK = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_another_sites_page_may_link_to_a_page(url: str, site: str) -> None:
+    assert {ask(url + path, **{**LINK, "Sec-Fetch-Site": site}).status for path in PAGES} <= {200, 302, 404}
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"},
+        {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"},
+        {"Sec-Fetch-Dest": "iframe"},
+        {"Sec-Fetch-Dest": "object"},
+        {"Sec-Purpose": "prefetch;prerender"},
+    ],
+)
+def test_another_sites_page_loads_nothing_of_this_one_seen_or_unseen(url: str, site: str, sent: dict[str, str]) -> None:
+    answer = ask(f"{url}/-/ccostdb", **{**LINK, "Sec-Fetch-Site": site, **sent})
+    assert (answer.status, answer.text.startswith("Another site may link")) == (403, True)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/ccostdb?sql=select+1", "/ccostdb.json?%73ql=select+1", "/ccostdb/daily_costs?_where=1"),
+        *("/ccostdb/daily_costs.csv", "/ccostdb.csv?sql=select+1", "/-/ccostdb/export/calls.ndjson"),
+    ],
+)
+def test_a_link_of_another_site_runs_no_sql_and_downloads_nothing(url: str, path: str) -> None:
+    assert ask(url + path, **LINK).status == 403
+    for site in ("none", "same-origin"):
+        assert ask(url + path, **{**LINK, "Sec-Fetch-Site": site}).status == 200
 
 
 @pytest.mark.parametrize("path", ["//evil.example/%2e", "//evil.example/"])

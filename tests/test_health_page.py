@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import sqlite3
 import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from ledger_rows import add_calls, add_name
 from sized_ledgers import empty_ledger, week_ledger
 from test_home import Page, get
 
 from ccostdb.daemon.record import record_path, recorded
 from ccostdb.health.doctor import NOTE, OK, PROBLEM
-from ccostdb.health.trouble import Health, look
+from ccostdb.health.overview import Health, look
 from ccostdb.lock import writing_lock
 from ccostdb.serve import make_datasette
 from ccostdb.settings import Settings
@@ -35,7 +37,7 @@ def seen(path: Path) -> Health:
 
 def test_a_ledger_with_trouble_is_red_and_the_page_answers_all_the_same(week: Path) -> None:
     found = seen(week)
-    assert found.standing == PROBLEM
+    assert found.state == PROBLEM
     page, told = get(week, "/-/ccostdb/health", "/-/ccostdb/health.json")
     assert (page.status_code, told.status_code) == (200, 200)
     assert told.headers["content-type"] == "application/json; charset=utf-8"
@@ -68,8 +70,8 @@ def test_a_source_says_in_a_word_how_it_does(tmp_path: Path) -> None:
                 f" values (last_insert_rowid(), 1, 1, {values})"
             )
         con.execute("insert into source (kind, name, address) values ('ccd', 'never read', 'x')")
-    found = {row["source"]: (row["how"], row["standing"]) for row in seen(path).sources}
-    expected = {name: (name, standing) for name, (standing, _) in kinds.items()}
+    found = {row["source"]: (row["how"], row["verdict"]) for row in seen(path).sources}
+    expected = {name: (name, verdict) for name, (verdict, _) in kinds.items()}
     assert found == {**expected, "never read": ("never read", NOTE)}
 
 
@@ -91,7 +93,7 @@ def test_who_records_is_told_and_a_command_that_writes_too(week: Path) -> None:
 def test_a_new_ledger_needs_nobody_and_says_how_to_begin(tmp_path: Path) -> None:
     path = empty_ledger(tmp_path / "ledger.db")
     found = seen(path)
-    assert found.standing == NOTE
+    assert found.state == NOTE
     assert [(each.topic, each.detail) for each in found.findings if each.state != OK] == [
         ("recording", "To record from now on: ccostdb start")
     ]
@@ -111,6 +113,25 @@ def test_money_that_is_missing_and_calls_without_a_price_are_named_with_their_ro
     (page,) = get(week, "/-/ccostdb/health")
     assert "/ccostdb/calls_without_price?model=mystery-1" in page.text
     assert "/ccostdb/gaps?source=cco&amp;kind=overflow" in page.text
+
+
+def test_many_models_without_a_price_are_one_thing_to_look_at(week: Path) -> None:
+    with closing(sqlite3.connect(week, isolation_level=None)) as con:
+        for number in range(25):
+            model = add_name(con, "model", f"nameless-{number:02}")
+            add_calls(
+                con,
+                [
+                    {"call_id": f"n{number}", "source_id": 1, "model_id": model, "occurred_ns": time.time_ns()}
+                    | {"input_tokens": 1}
+                ],
+            )
+    found = [each for each in seen(week).findings if each.topic == "prices" and each.state == PROBLEM]
+    assert len(found) <= 2  # those that a rate would price, and those that none can
+    assert any(re.search(r" and \d\d more$", text) for each in found for text in (each.name, each.value))
+    (page,) = get(week, "/-/ccostdb/health")
+    assert page.text.count("/ccostdb/calls_without_price?model=") == 5
+    assert "/ccostdb/models_without_price" in page.text
 
 
 def test_a_ledger_that_went_away_is_told_and_not_a_crash(week: Path) -> None:

@@ -7,6 +7,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -17,12 +18,12 @@ import pytest
 from ledger_rows import add_calls, add_name, add_source
 from sized_ledgers import empty_ledger, week_ledger
 
-from ccostdb.clock import SECOND_NS, parse_ns
-from ccostdb.datasette_plugin import figures
-from ccostdb.datasette_plugin.home import PERIODS, home, running_total
-from ccostdb.reports.spending import spending
+from ccostdb.clock import SECOND_NS, parse_ns, span_at
+from ccostdb.datasette_plugin.home import home, hour_ticks, running_total
+from ccostdb.reports.spending import PERIODS, spending
 from ccostdb.serve import make_datasette
 from ccostdb.settings import Settings
+from ccostdb.written import exact_usd, usd
 
 NOW = parse_ns("2026-11-18T12:00:00Z") or 0  # a Wednesday
 DAY = 86_400 * SECOND_NS
@@ -118,9 +119,9 @@ def test_the_figures_are_those_of_the_ledger_with_all_digits_in_their_titles(wee
         week_cost = con.execute(statement).fetchone()[1]
         (day,) = con.execute(f"{statement} and day = (select max(day) from calendar)").fetchone()[:1]
     titles = [each.get("title") for each in Page(answer.text).all("span")]
-    assert figures.exact_usd(day) in titles
-    assert figures.exact_usd(week_cost) in titles
-    assert figures.usd(week_cost) in answer.text
+    assert exact_usd(day) in titles
+    assert exact_usd(week_cost) in titles
+    assert usd(week_cost) in answer.text
 
 
 def test_what_was_spent_stands_against_the_same_part_of_the_last(path: Path, con: sqlite3.Connection) -> None:
@@ -134,41 +135,15 @@ def test_what_was_spent_stands_against_the_same_part_of_the_last(path: Path, con
         "50 % more than yesterday by 12:00",
     )
     assert cards[1].spent.cost_nusd == 55 * USD
-    assert cards[1].said == "Nothing last week by then"
+    assert cards[1].said == "Nothing was recorded last week by then"
 
 
-@pytest.mark.parametrize(
-    ("now", "then", "said"),
-    [
-        (0, 0, ("", "Nothing, as then")),
-        (5, 5, ("", "As then")),
-        (5, 0, ("▲", "Nothing then")),
-        (None, 5, ("", "No comparison with then: a cost is unknown")),
-        (150, 100, ("▲", "50 % more than then")),
-        (50, 100, ("▼", "50 % less than then")),
-        (1001, 1000, ("▲", "<1 % more than then")),
-        (500, 100, ("▲", "5.0 × then")),
-        (0, 100, ("▼", "100 % less than then")),
-    ],
-)
-def test_a_change_is_said_in_words(now: int | None, then: int | None, said: tuple[str, str]) -> None:
-    assert figures.change(now, then, "then") == said
-
-
-def test_what_is_unknown_is_a_dash_and_what_is_tiny_is_not_nothing() -> None:
-    assert [figures.usd(each) for each in (None, 0, 1, 42 * 10**5, 42 * 10**7, -2 * USD, 1_234_567_890_123)] == [
-        *("–", "$0.00", "<$0.0001", "$0.0042", "$0.42", "-$2.00", "$1,234.57"),
-    ]
-    assert [figures.percent(each) for each in (None, 0, 0.0001, 0.034, 0.5, 0.9999, 1)] == [
-        *("–", "0 %", "<0.1 %", "3.4 %", "50 %", ">99.9 %", "100 %"),
-    ]
-    assert [figures.short(each) for each in (None, 0, 9999, 12_345, 5_900_000, 14 * 10**9)] == [
-        *("–", "0", "9,999", "12 k", "5.9 M", "14 B"),
-    ]
-    assert figures.exact_usd(-143_740_728_954) == "-$143.740728954"
-    assert [figures.ago(each, NOW) for each in (None, NOW, NOW - 180 * SECOND_NS, NOW - 3 * DAY, NOW + DAY)] == [
-        *("never", "just now", "3 min ago", "3 d ago", "in the future"),
-    ]
+def test_nothing_recorded_is_not_nothing_spent(path: Path, con: sqlite3.Connection) -> None:
+    spend(con, 3, NOW - 3600 * SECOND_NS)
+    spend(con, 0, NOW - 7 * DAY - 3600 * SECOND_NS)
+    assert shown(path)["cards"][0].said == "Nothing was recorded yesterday by 12:00"
+    assert shown(path)["cards"][1].said == "It was $0.00 last week by then"
+    assert "nothing was recorded yesterday" in str(shown(path)["hour_chart"])
 
 
 def test_a_cost_that_no_call_tells_is_never_shown_as_nothing(path: Path, con: sqlite3.Connection) -> None:
@@ -199,7 +174,9 @@ def test_every_link_of_the_page_leads_to_a_page(week: Path) -> None:
     links = sorted({str(each["href"]) for each in Page(answer.text).all("a")} - {"#main"})
     assert len(links) > 30
     answers = get(week, *(f"/-/ccostdb{each}" if each.startswith("?") else each for each in links))
-    assert {link: each.status_code for link, each in zip(links, answers, strict=True) if each.status_code != 200} == {}
+    assert {link: each.status_code for link, each in zip(links, answers, strict=True) if each.status_code != 200} == {
+        "/-/dashboards/ccostdb": 302  # to the last days
+    }
 
 
 @pytest.mark.parametrize("period", [*PERIODS, "", "nonsense", "<script>"])
@@ -250,8 +227,29 @@ def test_the_lines_of_a_day_end_where_its_money_ends(path: Path, con: sqlite3.Co
     spend(con, 2, NOW - 2 * 3600 * SECOND_NS)
     spend(con, 1, NOW)
     found = spending(con, NOW)
-    points = running_total(found.hours, found.today.first_day, ZoneInfo("UTC"))
-    assert points == [(0, 0), (10 / 24, 0), (11 / 24, 2), (12 / 24, 2), (13 / 24, 3)]
+    today = span_at("day", NOW, ZoneInfo("UTC"))
+    until = NOW + 900 * SECOND_NS
+    points = running_total(found.hours, today, until)
+    assert points == [(0, 0), (10 / 24, 0), (11 / 24, 2), (12 / 24, 2), (12.25 / 24, 3), (12.25 / 24, 3)]
+    whole = running_total(found.hours, today, today.to_ns)
+    assert whole[-2:] == [(13 / 24, 3), (1, 3)]
+
+
+def test_the_hours_of_a_chart_stand_where_they_are_on_a_day_with_a_clock_change() -> None:
+    autumn = span_at("day", parse_ns("2026-10-25T12:00:00Z") or 0, ZoneInfo("Europe/Berlin"))
+    ticks = [(0, "00:00"), (7 / 25, "06:00"), (13 / 25, "12:00"), (19 / 25, "18:00"), (1, "24:00")]
+    assert hour_ticks(autumn, ZoneInfo("Europe/Berlin")) == ticks
+
+
+def test_what_a_response_cache_saved_has_all_its_digits_and_leads_to_the_same_number(
+    path: Path, con: sqlite3.Connection
+) -> None:
+    call = {"source_id": add_source(con, "cco", counted=True), "occurred_ns": NOW, "total_tokens": 100}
+    hit = {**call, "call_id": "hit", "reported_nusd": 0, "is_response_cache_hit": 1}
+    add_calls(con, [{**call, "call_id": "paid", "reported_nusd": 1_234_567_891}, hit])
+    (answer,) = get(path, "/-/ccostdb?period=month")
+    assert f"cache_savings?counted=1&amp;month={datetime.now(UTC):%Y-%m}" in answer.text
+    assert shown(path)["breakdown"].response_cache_savings_nusd == 1_234_567_891
 
 
 def test_what_the_figures_leave_out_is_said(week: Path) -> None:

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parent.parent / "ccostdb"
 
 # A module imports only from modules above it.
 ORDER = """
-    errors words machine stopping json_object loopback setting_values settings model clock resources
+    errors words machine stopping json_object loopback setting_values settings model clock resources kinds written
     frames windows.state windows.alignment windows.orientation windows.boots windows
     prices prices.names prices.plan prices.book prices.entries prices.genai prices.sync budgets.entries
     ledger
@@ -23,18 +23,18 @@ ORDER = """
     health health.vitals health.metrics health.endpoint
     ingest.outcome ingest.punctuality ingest.ccd_rows ingest.ccd_lines ingest.ccd
     ingest.claude_code ingest.last_samples ingest.cca ingest.cco_overrides ingest.cco ingest
-    reprice reports reports.prices reports.budgets reports.spending export.text export.kinds export.parquet export.files
+    reprice reports reports.prices reports.budgets reports.spending export.text export.parquet export.files
     export.cco_costs export statusline
     analysis.columns analysis.forecast analysis.charts analysis.figures analysis notebooks
-    jobs jobs.prune jobs.backup health.doctor health.trouble jobs.upkeep jobs.schedule daemon.process
+    jobs jobs.prune jobs.backup health.doctor health.overview jobs.upkeep jobs.schedule daemon.process
     demo.traffic demo.server demo.transcripts demo
     datasette_plugin.database datasette_plugin.reading datasette_plugin.guard datasette_plugin.metadata
-    datasette_plugin.figures datasette_plugin.svg datasette_plugin.home datasette_plugin.pages
+    datasette_plugin.svg datasette_plugin.home datasette_plugin.frame datasette_plugin.pages
     datasette_plugin.cells datasette_plugin.download datasette_plugin.failure
     datasette_plugin serve
-    cli.printable cli.tables cli.terminal cli.options cli.failure cli.progress
-    tui tui.palette tui.figures tui.columns tui.tiers tui.reading tui.live tui.cost tui.models tui.recent tui.panels
-    tui.words tui.app cli.top
+    cli.streams cli.tables cli.terminal cli.options cli.failure cli.progress
+    tui tui.palette tui.bars tui.columns tui.tiers tui.reading tui.live tui.cost tui.models tui.recent tui.panels
+    tui.overlay tui.app cli.top
     cli.report cli.ledger cli.doctor cli.serve cli.export cli.statusline cli.notebooks cli.prices cli.budget cli.ingest cli.jobs
     cli.demo
     cli.daemon cli.service cli
@@ -50,6 +50,7 @@ OUTSIDE = {
     "datasette": {"datasette_plugin", "serve"},
     "filelock": {"lock"},
     "genai_prices": {"prices.genai"},
+    "jinja2": {"datasette_plugin"},
     "httpx": {"sources.http_client", "sources.sse", "sources.polling"},
     "markupsafe": {"datasette_plugin"},
     "msgspec": {"model", "sources.transcript_lines", "health.vitals"},
@@ -63,7 +64,7 @@ OUTSIDE = {
     "sseclient": {"frames"},
     "textual": {"tui"},
     "tzlocal": {"upgrade"},
-    "uvicorn": {"health.endpoint", "serve"},
+    "uvicorn": {"health.endpoint", "loopback"},
 }
 
 

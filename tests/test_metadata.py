@@ -29,7 +29,6 @@ UNITS = {
     "_bytes": "bytes",
     "_pct": "percent",
     "_minutes": "minutes",
-    "_at": "UTC",
 }
 
 

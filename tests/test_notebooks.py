@@ -71,7 +71,7 @@ def test_a_notebook_runs_on_an_empty_ledger_and_says_so(path: Path, nothing: Pat
     text = printed(executed(path, nothing, tmp_path))
     first = text.splitlines()[0]
     assert re.search("has no calls|No call|has 0 days", first)
-    assert "There are no calls" in text
+    assert "Nothing is left out." in text
 
 
 def test_a_forecast_of_two_years_says_its_error(two_years: Path, tmp_path: Path) -> None:

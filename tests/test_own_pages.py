@@ -109,7 +109,7 @@ def test_the_keyboard_reaches_every_link_and_shows_where_it_is(looking: Looking,
 
 
 @pytest.mark.parametrize("size", ["nothing", "week"])
-@pytest.mark.parametrize("path", [*PAGES, "/-/dashboards"])
+@pytest.mark.parametrize("path", [*PAGES, "/-/dashboards/ccostdb", "/ccostdb"])
 def test_every_link_of_a_page_leads_somewhere(
     looking: Looking, serve: Callable[[Path], str], request: pytest.FixtureRequest, path: str, size: str
 ) -> None:

@@ -18,6 +18,7 @@ from commands import ccostdb, on_terminal, run_python
 from ccostdb.errors import CcostError
 from ccostdb.export import names, select
 from ccostdb.export.parquet import ROWS_PER_GROUP, write_parquet
+from ccostdb.export.text import MOST_LETTERS
 
 
 def table(columns: list[str], rows: Any) -> pa.Table:
@@ -75,6 +76,16 @@ def test_rows_are_written_before_all_of_them_are_read() -> None:
     write_parquet(["n"], rows(), out)
     read = pq.ParquetFile(io.BytesIO(out.getvalue()))
     assert [read.metadata.row_group(place).num_rows for place in range(3)] == [ROWS_PER_GROUP, ROWS_PER_GROUP, 1]
+
+
+@pytest.mark.parametrize("long", ["x" * 60_000, b"x" * 60_000], ids=["texts", "bytes"])
+def test_a_row_group_of_long_values_has_few_of_them(long: str | bytes) -> None:
+    out = io.BytesIO()
+    write_parquet(["payload"], ((long,) for _ in range(1000)), out)
+    metadata = pq.ParquetFile(io.BytesIO(out.getvalue())).metadata
+    groups = [metadata.row_group(place).num_rows for place in range(metadata.num_row_groups)]
+    assert sum(groups) == 1000
+    assert max(groups) * len(long) < 1.1 * MOST_LETTERS
 
 
 def test_every_view_and_query_becomes_parquet(week: Path) -> None:

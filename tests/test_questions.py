@@ -181,10 +181,10 @@ def test_calls_without_a_price_are_told_by_model_and_one_by_one(con: sqlite3.Con
         ],
     )
     models = [
-        (row["model"], row["unpriced_calls"], row["unsplit_calls"], row["calls"])
+        (row["model"], row["unpriced_calls"], row["unsplit_calls"], row["first_day"])
         for row in ask(con, "models_without_price")
     ]
-    assert models == [("new", 2, 1, 3), (None, 1, 0, 1)]
+    assert models == [("new", 2, 1, "2026-07-01"), (None, 1, 0, "2026-07-01")]
     told = [(row["call_id"], row["is_priceable"]) for row in ask(con, "calls_without_price")]
     assert told == [("call 4", 1), ("call 1", 0), ("call 0", 1)]
     assert [row["call_id"] for row in ask(con, "calls_without_price", model="new")] == ["call 1", "call 0"]

@@ -39,6 +39,15 @@ def test_every_report_has_rows_as_json(ledger: Path, kind: str) -> None:
     assert objects(ccostdb(*words, "--json"))
 
 
+def test_days_are_the_ledgers_until_a_writer_changes_its_zone(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = (("report", "--json"), ("export", "daily_costs", "--format", "json"))
+    before = [objects(ccostdb(*words)) for words in commands]
+    monkeypatch.setenv("CCOSTDB_HOME_TZ", "Asia/Kolkata")
+    assert [objects(ccostdb(*words)) for words in commands] == before
+    assert ccostdb("rollup").exit_code == 0
+    assert [[row["calls"] for row in objects(ccostdb(*words))] for words in commands] == [[3], [3]]
+
+
 def test_days_are_those_of_the_zone_that_is_asked_for(ledger: Path) -> None:
     kolkata = objects(ccostdb("report", "--tz", "Asia/Kolkata", "--json"))
     assert [(row["day"], row["calls"]) for row in kolkata] == [("2026-07-02", 3)]
@@ -83,7 +92,10 @@ def test_by_adds_a_row_for_each_value(ledger: Path) -> None:
         (("--until", "2262-01-01"), "'2262-01-01' is outside the years 1970 to 2261."),
         (("--since", "0001-01-01"), "'0001-01-01' is outside the years 1970 to 2261."),
         (("--since", "1969-12"), "'1969-12' is outside the years 1970 to 2261."),
-        (("--since", "2026-07-02", "--until", "2026-07-01"), "--since 2026-07-02 is after --until 2026-07-01."),
+        (
+            ("--since", "2026-07-02", "--until", "2026-07-01"),
+            "The first day, 2026-07-02, is after the last, 2026-07-01",
+        ),
         (("--tz", "Asia/Kolkatta"), "There is no time zone 'Asia/Kolkatta'.\nDid you mean Asia/Kolkata?"),
         (("--source", "claude"), "This ledger has no source 'claude'.\nDid you mean claude-code?"),
     ],

@@ -156,6 +156,15 @@ def test_a_process_that_cannot_say_who_it_is_records_all_the_same(settings: Sett
         assert read_record(settings.db) is None
 
 
+def test_a_lock_that_may_not_be_written_tells_all_the_same_who_holds_it(settings: Settings) -> None:
+    place = Path(f"{settings.db}.lock")
+    with writing_lock(settings.db):
+        place.chmod(0o400)
+        assert is_written(settings.db)
+    place.touch(0o400)
+    assert not is_written(settings.db)
+
+
 def test_to_look_whether_a_ledger_is_written_neither_makes_a_file_nor_waits(settings: Settings) -> None:
     assert not is_written(settings.db)
     assert list(settings.db.parent.iterdir()) == []

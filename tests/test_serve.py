@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import socket
 import sqlite3
-import subprocess
-import sys
 import time
 from contextlib import closing
 from http.client import HTTPConnection
@@ -16,10 +13,12 @@ from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 import pytest
-from commands import ccostdb, run
+from commands import ccostdb, run, run_python
 from served import BOUND_S, ask, ended, get, process
 
 from ccostdb.serve import DATASETTE_SETTINGS
+from ccostdb.serve import run as serve_until_told
+from ccostdb.settings import Settings
 
 ENDLESS = urlencode({"sql": "with recursive n (i) as (select 1 union all select i + 1 from n) select {} from n"})
 
@@ -110,7 +109,8 @@ def test_a_busy_port_is_a_sentence_and_a_hint(week: Path) -> None:
         done = run("serve", "--db", str(week), "--port", str(port))
     assert done.returncode == 1
     assert (
-        done.stderr == f"Error: Port {port} is in use.\nChoose another with --port PORT, or 0 for any that is free.\n"
+        done.stderr
+        == f"Error: Port {port} of 127.0.0.1 is in use.\nChoose another with --port PORT, or 0 for any that is free.\n"
     )
 
 
@@ -160,6 +160,22 @@ def test_a_socket_left_behind_is_replaced_and_any_other_file_is_kept(week: Path,
     assert path.read_text() == "mine"
 
 
+def test_a_unix_socket_is_gone_after_a_failure_too(week: Path, tmp_path: Path) -> None:
+    def fail(_: str) -> None:
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        serve_until_told(Settings(week), uds=tmp_path / "socket", say=fail)
+    assert not (tmp_path / "socket").exists()
+
+
+def test_a_unix_socket_goes_with_no_port_and_no_browser(home: Path) -> None:
+    for words in (("--port", "1"), ("--open",)):
+        done = ccostdb("serve", "--uds", str(home / "socket"), *words)
+        assert done.exit_code == 2
+        assert f"--uds and {words[0]} do not go together." in done.output
+
+
 def test_the_browser_is_opened_where_that_is_asked_for(
     week: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,21 +192,36 @@ def test_the_browser_is_opened_where_that_is_asked_for(
 
 
 def test_a_bug_keeps_its_traceback_and_tells_no_page_what_was_in_it(ledger: Path) -> None:
-    with closing(sqlite3.connect(ledger)) as con:
-        con.executescript("drop view calls; create view calls as select secret_column from call")
     with process(ledger) as (child, url):
-        answer = ask(f"{url}/ccostdb/calls")
+        with closing(sqlite3.connect(ledger)) as con:
+            con.executescript("update ledger set home_tz = 'secret/place'")
+        answer = ask(f"{url}/-/ccostdb")
         said = ended(child)
-    assert answer.status in (400, 500)
-    assert "locals" not in said
+    assert answer.status == 500
+    assert "This cannot be shown: ZoneInfoNotFoundError." in answer.text
+    assert "secret" not in answer.text
+    assert "Traceback" in said
+    assert "secret/place" in said
 
 
-def test_another_datasette_of_this_environment_stays_as_it_is() -> None:
-    look = "from datasette.plugins import pm; print([each for each, _ in pm.list_name_plugin() if 'ccostdb' in each])"
-    done = subprocess.run(
-        [sys.executable, "-c", look], capture_output=True, text=True, check=True, env=dict(os.environ)
-    )
-    assert done.stdout == "[]\n"
+def test_another_datasette_of_this_environment_has_of_ours_what_the_readme_says_of_it(week: Path) -> None:
+    look = f"""
+import asyncio, ccostdb.serve
+from datasette.app import Datasette
+async def main():
+    datasette = Datasette([{str(week)!r}])
+    for path in ("/", "/-/ccostdb", "/-/dashboards", "/-/plugins.json"):
+        answer = await datasette.client.get(path)
+        print("answer", path, answer.status_code, "plugins/ccostdb" in answer.text or '"ccostdb' in answer.text)
+    datasette.executor.shutdown()
+asyncio.run(main())
+"""
+    assert [line for line in run_python("-c", look).stdout.splitlines() if line.startswith("answer")] == [
+        "answer / 200 False",
+        "answer /-/ccostdb 404 False",
+        "answer /-/dashboards 200 False",
+        "answer /-/plugins.json 200 False",
+    ]
 
 
 def test_the_settings_of_datasette_are_ones_that_it_knows(week: Path) -> None:

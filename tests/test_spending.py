@@ -13,8 +13,7 @@ import pytest
 from ledger_rows import add_calls, add_name, add_source, make_ledger
 
 from ccostdb.clock import SECOND_NS, parse_ns
-from ccostdb.reports.spending import Spent, breakdown, breakdowns, by_day, by_hour, spending
-from ccostdb.views import report_sql
+from ccostdb.reports.spending import Spent, breakdowns, by_day, by_hour, spending
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = parse_ns("2026-11-18T13:37:21.5Z") or 0  # a Wednesday
@@ -91,6 +90,9 @@ def test_the_last_period_is_compared_up_to_the_same_local_time(con: sqlite3.Conn
     is_shorter = now_ns == MARCH_31
     end = midnight(now.date().replace(day=1)) if is_shorter else now.replace(month=now.month - 1)
     assert said(month) == costs(con, midnight(month.first_day), end)
+    assert (month.label, str(month.last_day)) == (
+        ("2026-02", "2026-02-28") if is_shorter else ("2026-10", "2026-10-18")
+    )
 
 
 def test_days_weeks_and_months_are_those_of_the_reports(con: sqlite3.Connection) -> None:
@@ -132,14 +134,14 @@ def test_what_was_spent_on_is_the_period_once_more_and_savings_are_those_of_the_
     fill(con, NOW)
     found = spending(con, NOW)
     first, last = found.month.first_day, found.month.last_day
-    for dimension in ("model", "project", "agent"):
-        shares = breakdown(con, dimension, first, last)
+    broken_down = breakdowns(con, first, last).shares
+    for shares in broken_down.values():
         assert sum(each.cost_nusd or 0 for each in shares) == found.month.cost_nusd
         assert sum(each.calls for each in shares) == found.month.calls
         assert sum(each.savings_nusd or 0 for each in shares) == found.month.savings_nusd
         assert sum(each.share or 0 for each in shares) == pytest.approx(1)
         assert [each.cost_nusd for each in shares] == sorted((each.cost_nusd or 0 for each in shares), reverse=True)
-    assert {each.name for each in breakdown(con, "model", first, last)} == {None, "opus", "sonnet"}
+    assert {each.name for each in broken_down["model"]} == {None, "opus", "sonnet"}
 
 
 def test_the_savings_of_response_caching_are_those_of_the_view(con: sqlite3.Connection) -> None:
@@ -149,13 +151,17 @@ def test_the_savings_of_response_caching_are_those_of_the_view(con: sqlite3.Conn
         paid = {"call_id": f"paid {number}", "reported_nusd": number * USD}
         hit = {"call_id": f"hit {number}", "reported_nusd": 0, "is_response_cache_hit": 1}
         add_calls(con, [{**call, **paid}, {**call, **hit}])
-    statement, values = report_sql("cache_savings", since_day="2026-11-18", until_day="2026-11-18")
-    total = f"select sum(response_cache_savings_usd_estimate) from ({statement})"
-    found = breakdowns(con, date(2026, 11, 18), date(2026, 11, 18))
-    assert found.response_cache_hits == 3
-    assert found.response_cache_savings_nusd == pytest.approx(con.execute(total, values).fetchone()[0] * 1e9)
+    add_calls(con, [{**call, "call_id": "dear", "reported_nusd": 40 * USD, "occurred_ns": NOW - 40 * DAY}])
+    in_view = "select month, sum(response_cache_savings_usd_estimate) * 1e9 from cache_savings where counted group by 1"
+    shown = dict(con.execute(in_view))
+    november = date(2026, 11, 1), date(2026, 11, 30)
+    assert shown["2026-11"] == 31 * USD  # 1, and twice the mean of 2, 3 and 40
+    assert (breakdowns(con, *november).response_cache_hits, breakdowns(con, *november).response_cache_savings_nusd) == (
+        *(3, 31 * USD),
+    )
     con.execute("update call set reported_nusd = null")
-    assert breakdowns(con, date(2026, 11, 18), date(2026, 11, 18)).response_cache_savings_nusd is None
+    assert breakdowns(con, *november).response_cache_savings_nusd is None
+    assert breakdowns(con, date(2026, 10, 1), date(2026, 10, 31)).response_cache_savings_nusd == 0
 
 
 def test_an_empty_ledger_has_spent_nothing_and_what_has_no_price_is_unknown(con: sqlite3.Connection) -> None:
@@ -177,7 +183,7 @@ def test_an_empty_ledger_has_spent_nothing_and_what_has_no_price_is_unknown(con:
         None,
         None,
     )
-    (share,) = breakdown(con, "model", found.today.first_day, found.today.last_day)
+    (share,) = breakdowns(con, found.today.first_day, found.today.last_day).shares["model"]
     assert (share.name, share.calls, share.cost_nusd, share.share) == (None, 1, None, None)
 
 
@@ -187,7 +193,7 @@ def test_the_pace_is_of_the_last_hour_and_a_period_goes_on_as_from_its_start(con
         row = {"call_id": str(number), "source_id": 1, "occurred_ns": NOW - ago_s * SECOND_NS}
         add_calls(con, [{**row, "computed_nusd": usd * USD}])
     pace = spending(con, NOW).pace
-    assert (pace.calls_per_hour, pace.cost_nusd_per_hour, pace.projected_hour_nusd) == (2, 3 * USD, 3 * USD)
+    assert (pace.calls_per_hour, pace.cost_nusd_per_hour) == (2, 3 * USD)
     passed_ns = NOW - (parse_ns("2026-11-17T23:00:00Z") or 0)
     assert pace.projected_day_nusd == 8 * USD * DAY // passed_ns
     assert spending(con, NOW - passed_ns + 60 * SECOND_NS).pace.projected_day_nusd is None

@@ -68,7 +68,7 @@ def test_it_says_session_today_hour_and_cache(empty: Path) -> None:
     spend(empty)
     found = read_recorded(empty, "s1", NOON)
     assert found == Recorded(3_250_000_000, 12_250_000_000, 10_250_000_000, cache_share=0.5)
-    assert render_line(Told("s1"), found) == "$3.25 session · $12.25 today · $10.25/h · cache 50%"
+    assert render_line(Told("s1"), found) == "$3.25 session · $12.25 today · $10.25/h · cache 50 %"
 
 
 def test_calls_that_no_rollup_has_yet_are_in_it(empty: Path) -> None:
@@ -84,8 +84,19 @@ def test_a_session_that_the_ledger_does_not_know_has_claude_codes_own_numbers(em
     told = parse_told(json.dumps(TOLD).encode())
     assert told == Told("session-1", 31_200_000, 300, 400)
     text = render_line(told, read_recorded(empty, told.session_id, NOON))
-    assert text == "$0.03 session · $12.25 today · $10.25/h · cache 50%"
-    assert render_line(told, None, "no ledger yet") == "$0.03 session · cache 75% · no ledger yet"
+    assert text == "$0.0312 session · $12.25 today · $10.25/h · cache 50 %"
+    assert render_line(told, None, "no ledger yet") == "$0.0312 session · cache 75 % · no ledger yet"
+
+
+def test_a_session_that_read_nothing_from_the_cache_does_not_show_what_today_did(empty: Path) -> None:
+    spend(empty)
+    with opened(empty) as con:
+        con.execute("update call set cache_read_tokens = 0 where session_id = (select min(session_id) from session)")
+        con.execute("insert or ignore into dirty_bucket select bucket_s from calendar")
+    assert ccostdb("rollup", "--db", str(empty)).exit_code == 0
+    found = read_recorded(empty, "s1", NOON)
+    assert found is not None
+    assert found.cache_share == 0
 
 
 def test_the_session_is_the_larger_of_both_numbers() -> None:
@@ -111,31 +122,69 @@ def test_a_ledger_that_nobody_writes_says_since_when(empty: Path) -> None:
         assert found.as_of == said
 
 
-def test_a_budget_near_its_limit_is_named(empty: Path) -> None:
+@pytest.mark.parametrize("is_added_up", [True, False])
+def test_every_limit_of_which_four_fifths_are_spent_now_is_named(empty: Path, is_added_up: bool) -> None:
+    spend(empty)
+    limits = [
+        ("work", "day", 15_000_000_000, None, None),
+        ("low", "day", 16_000_000_000, None, None),
+        ("work", "week", 13_000_000_000, '["opus*"]', '["claude-*"]'),
+        ("all", "month", 13_250_000_000, None, '["cc2"]'),
+        ("other", "month", 1, '["opus"]', None),
+        ("dead", "month", 1, None, '["cco"]'),
+    ]
     with opened(empty) as con:
-        for name, period, label, share in (
-            *(
-                ("work", "day", "2026-07-16", 0.8),
-                ("work", "day", "2026-07-16", 1.0),
-                ("old", "day", "2026-07-15", 1.0),
-            ),
-            *(("low", "month", "2026-07", 0.5), ("team", "week", "2026-W29", 0.8)),
-        ):
-            con.execute("insert or ignore into budget (name, period, limit_nusd) values (?, ?, 1)", (name, period))
-            con.execute("insert into budget_alert values (?, ?, ?, ?, 0, 1)", (name, period, label, share))
+        con.execute("update call set model_id = ?", (add_name(con, "model", "opus-5"),))
+        con.executemany("insert into budget (name, period, limit_nusd, models, sources) values (?, ?, ?, ?, ?)", limits)
+        con.execute("insert or ignore into dirty_bucket select bucket_s from calendar")
+    if is_added_up:
+        assert ccostdb("rollup", "--db", str(empty)).exit_code == 0
     found = read_recorded(empty, None, NOON)
+    assert found is not None
+    assert [(name, period, round(used, 3)) for name, period, used in found.near] == [
+        ("work", "week", 1.019),
+        ("all", "month", 1.0),
+        ("work", "day", 0.817),
+    ]
     text = render_line(Told(), found, is_coloured=True)
-    assert "\033[31mwork 100% of the day\033[0m" in text
-    assert "\033[33mteam 80% of the week\033[0m" in text
-    assert "old" not in text
-    assert "low" not in text
+    assert "\033[31mall 100 % of the month\033[0m" in text
+    assert "\033[33mwork 82 % of the day\033[0m" in text
+
+
+def test_a_budget_says_what_the_view_says(empty: Path) -> None:
+    spend(empty)
+    with opened(empty) as con:
+        con.execute(
+            "update call set project_id = ?, agent_id = ? where call_id < 'd'",
+            (add_name(con, "project", "/a*"), add_name(con, "agent", "Explore")),
+        )
+        con.execute("insert or ignore into dirty_bucket select bucket_s from calendar")
+        for number, filters in enumerate(
+            (
+                *((None, None), ('["/a*"]', None), ('["/a**"]', None), ('["/a"]', None), ('["*"]', '["Exp*", "x"]')),
+                *((None, '["explore"]'), ('["/b", "/a*"]', '["Explore"]')),
+            )
+        ):
+            for period in ("day", "week", "month"):
+                con.execute(
+                    "insert into budget (name, period, limit_nusd, projects, agents) values (?, ?, 1, ?, ?)",
+                    (str(number), period, *filters),
+                )  # fmt: skip
+        said = (
+            "select budget, period, used_share from budgets where period_label in ('2026-07-16', '2026-W29', '2026-07')"
+        )
+        shown = sorted(con.execute(said).fetchall())
+    found = read_recorded(empty, None, NOON)
+    assert found is not None
+    assert sorted(found.near) == shown
+    assert len(shown) == 15
 
 
 def test_the_command_prints_one_line_about_now(empty: Path) -> None:
     spend(empty, time.time_ns())
     done = line(json.dumps({**TOLD, "session_id": "s1"}))
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.fullmatch(r"\$3\.25 session · \$[\d.]+ today · \$10\.25/h · cache 50%\n", done.stdout)
+    assert re.fullmatch(r"\$3\.25 session · \$[\d.]+ today · \$10\.25/h · cache 50 %\n", done.stdout)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +209,7 @@ def test_an_end_that_never_comes_is_not_waited_for(empty: Path) -> None:
 def test_where_there_is_no_ledger_it_says_how_to_make_one(home: Path) -> None:
     done = line(json.dumps(TOLD))
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "$0.03 session · cache 75% · no ledger yet: ccostdb ingest\n"
+    assert done.stdout == "$0.0312 session · cache 75 % · no ledger yet: ccostdb ingest\n"
     assert list(home.iterdir()) == []
 
 
@@ -179,7 +228,7 @@ def test_a_ledger_that_cannot_be_read_is_no_error(home: Path, what: str) -> None
     if con:
         con.close()
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "$0.03 session · cache 75%\n"
+    assert done.stdout == "$0.0312 session · cache 75 %\n"
     assert line(None, CCOSTDB_DB=str(path)).stdout == "ccostdb: the ledger cannot be read now\n"
 
 
@@ -201,7 +250,8 @@ def test_colours_are_for_those_who_ask(empty: Path) -> None:
 
 def test_the_ledger_may_be_named_before_or_after_the_command(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CCOSTDB_DB")
-    assert line(None, "--db", str(empty)).stdout == "$0.00 today · $0.00/h\n"
+    for words in (["--db", str(empty)], [f"--db={empty}"], ["--db=x", f"--db={empty}", "--color"]):
+        assert "$0.00 today" in line(None, *words, NO_COLOR="1").stdout
     done = subprocess.run(
         [sys.executable, "-m", "ccostdb", "--db", str(empty), "statusline"],
         stdin=subprocess.DEVNULL, env=environment(), capture_output=True, text=True, timeout=60, check=False,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ccostdb.datasette_plugin.svg import WIDTHS, Bar, Chart, Line, bars, lines, nice_step, share_bar, usd_tick
+from ccostdb.datasette_plugin.svg import WIDTHS, Bar, Chart, Line, bars, lines, nice_step, share_bar
 
 HOSTILE = "</title><script>alert('x')</script>\"&\u202e"
 CHART = Chart("days", "Spending", "From Monday to Sunday")
@@ -89,11 +89,6 @@ def test_texts_of_an_axis_never_lie_over_each_other(texts: list[str]) -> None:
         ticks = [each for each in chart.iter(f"{SVG}text") if each.get("class") == "tick"]
         places = [(float(each.get("x") or 0), len(each.text or "") * 3.5) for each in ticks]
         assert all(x + half <= other - other_half + 0.1 for (x, half), (other, other_half) in pairwise(places))
-
-
-def test_dollars_of_an_axis_are_short() -> None:
-    said = [usd_tick(value) for value in (0, 0.0005, 0.05, 2.5, 20, 2500, 25_000)]
-    assert said == ["0", "$0.0005", "$0.05", "$2.50", "$20", "$2.5k", "$25k"]
 
 
 def test_a_share_is_a_bar_that_never_leaves_its_track() -> None:

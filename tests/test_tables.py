@@ -12,7 +12,7 @@ from commands import environment, on_terminal, run
 from rich.cells import cell_len
 from rich.console import Console
 
-from ccostdb.cli.printable import wrapped
+from ccostdb.cli.streams import wrapped
 from ccostdb.cli.tables import draw
 from ccostdb.reports import Table
 

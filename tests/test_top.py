@@ -116,10 +116,10 @@ def line(screen: str, *words: str) -> str:
 def test_the_cost_panel_shows_each_period_and_where_it_leads(db: Path) -> None:
     screen = shown(db)
     assert "$4.00+" in line(screen, "Today ", "3 ")  # + because one call has no price
-    assert "+100 %" in line(screen, "Today ", "3 ")  # against yesterday until noon
+    assert "▲ 100 %" in line(screen, "Today ", "3 ")  # against yesterday until noon
     assert "$6.00+" in line(screen, "Month ", "$9.00")
     assert "3 calls/h" in line(screen, "calls/h", "$4.00", "$8.00")  # the hour, the day; half of it has passed
-    assert "1 call of this month without a price" in screen
+    assert "This month, without a price, so in no cost: 1 call of" in screen
 
 
 def test_models_stand_under_their_tier_with_what_caching_saved(db: Path) -> None:
@@ -255,7 +255,7 @@ def test_a_ledger_that_is_gone_is_said_and_one_that_is_back_is_read(db: Path) ->
     reader.close()
     assert (first.trouble, back.trouble) == (None, None)
     assert gone.trouble == "The ledger cannot be read: there is no such file any more."
-    assert gone.figures is first.figures  # what was known stays on the screen
+    assert gone.sums is first.sums  # what was known stays on the screen
     assert len(back.recent) == len(first.recent)
 
 
@@ -275,9 +275,9 @@ def test_looking_reads_only_and_adds_up_again_only_what_has_changed(db: Path) ->
     before = db.read_bytes()
     reader = Reader(Settings(db))
     one, two = reader.look(NOON_NS), reader.look(NOON_NS)
-    assert one.figures is two.figures
+    assert one.sums is two.sums
     assert one.recent is two.recent
-    assert reader.look(NOON_NS, "month").figures is not one.figures
+    assert reader.look(NOON_NS, "month").sums is not one.sums
     reader.close()
     assert db.read_bytes() == before
 
@@ -320,7 +320,18 @@ def test_budgets_stand_with_their_bars(db: Path) -> None:
     budget = {"name": "work", "daily": 5, "monthly": 100}
     screen = shown(db, user_budgets=(budget,))
     assert "80 % of $5.00 a day" in line(screen, "work", "day")
-    assert line(screen, "work", "6 % of $100.00 a month")
+    assert line(screen, "work", "6.0 % of $100.00 a month")
+
+
+def test_what_the_sums_leave_out_is_said_and_a_typo_in_a_budget_keeps_nobody_from_looking(db: Path) -> None:
+    with opened(db) as con:
+        cco = add_source(con, "cco", counted=False)
+        add_calls(con, [{"call_id": "o", "source_id": cco, "occurred_ns": NOON_NS, "computed_nusd": 9 * 10**9}])
+    screen = shown(db, user_budgets=({"name": "work", "dayly": 5},))
+    words = " ".join(screen.replace("│", " ").split())
+    assert "not counted: cco with 1 call, $9.00" in words
+    assert "has an unknown key dayly." in words
+    assert "Did you mean daily?" in words
 
 
 def test_without_colour_every_state_still_has_a_mark_and_a_word(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:

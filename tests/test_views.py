@@ -79,6 +79,7 @@ COLUMNS = {
     "model_overrides": "source original_model override_to timestamp occurred_at",
     "cost_differences": "call_id occurred_at source model reported_cost_usd computed_cost_usd difference_usd",
 }
+ADDED_UP_BY_DAY = [name for name in sql_names("views") if " by day, source_id" in sql(f"views/{name}.sql")]
 NOON = parse_ns("2026-08-12T12:00:00.558Z") or 0
 SPLIT = {
     "input_tokens": 1,
@@ -137,6 +138,21 @@ def test_no_placeholder_is_left_in_a_statement_and_each_view_comes_after_those_i
         assert "{{" not in create
         assert not [other for other in view_names() if f"from {other}\n" in create and other not in seen]
         seen.append(name)
+
+
+@pytest.mark.parametrize(
+    "view", [name for name in sql_names("views") if " by day, source_id" in sql(f"views/{name}.sql")]
+)
+def test_cells_that_are_added_up_by_the_start_of_a_key_are_not_sorted(con: sqlite3.Connection, view: str) -> None:
+    steps = con.execute(f"explain query plan select * from {view}").fetchall()
+    (scan,) = [step for step in steps if step["detail"].startswith("SCAN rollup_day")]
+    assert [step["detail"] for step in steps if step["parent"] == scan["parent"] and "B-TREE" in step["detail"]] == []
+
+
+def test_quarter_hours_are_added_up_in_the_order_of_time(con: sqlite3.Connection) -> None:
+    steps = con.execute("explain query plan select * from hourly_costs").fetchall()
+    (scan,) = [step for step in steps if step["detail"].startswith("SCAN calendar")]
+    assert [step["detail"] for step in steps if step["parent"] == scan["parent"] and "B-TREE" in step["detail"]] == []
 
 
 def test_an_empty_ledger_has_empty_views(con: sqlite3.Connection) -> None:

@@ -25,12 +25,11 @@ import pandas as pd
 from ccostdb.analysis.columns import frame_of, total_usd
 from ccostdb.errors import CcostError
 from ccostdb.export import select
-from ccostdb.reports import Question, report
+from ccostdb.reports import Question, left_out
 from ccostdb.resources import sql, sql_names
 from ccostdb.schema import open_reader, refuse_absent
 from ccostdb.setting_values import read_zone
 from ccostdb.settings import Settings, load_settings
-from ccostdb.views import report_names
 
 __all__ = ["Ledger", "open_ledger", "total_usd"]
 
@@ -61,23 +60,20 @@ class Ledger:
         `tz` is the zone of local days and of moments; without it, the home zone.
         """
         with self._reading() as con:
-            zone = self._zone(con, tz)
-            has_days = since or until or name in (*report_names(), *sql_names("queries"))
-            days_tz = zone.key if has_days else None  # to all else, only moments have a zone
-            columns, rows = select(con, name, since=since, until=until, tz=days_tz, parameters=parameters)
-            return frame_of(columns, rows, zone)
+            columns, rows = select(con, name, since=since, until=until, tz=tz, parameters=parameters)
+            return frame_of(columns, rows, _zone(con, tz))
 
     def left_out(self, *, since: str | None = None, until: str | None = None, tz: str | None = None) -> list[str]:
         """What totals of these days leave out, and why, in sentences: uncounted sources, unpriced calls, gaps."""
         with self._reading() as con:
-            question = Question(since=since, until=until, zone=self._zone(con, tz).key)
-            return list(report(con, question, datetime.now(UTC).timestamp()).notes)
+            question = Question(since=since, until=until, zone=tz)
+            return list(left_out(con, question, datetime.now(UTC).timestamp()))
 
     @property
     def zone(self) -> ZoneInfo:
-        """The home time zone."""
+        """The ledger's home time zone."""
         with self._reading() as con:
-            return self._zone(con, None)
+            return _zone(con)
 
     @property
     def today(self) -> date:
@@ -100,10 +96,6 @@ class Ledger:
         ask.__doc__ = sql(f"{folder}/{name}.sql")
         return ask
 
-    def _zone(self, con: sqlite3.Connection, tz: str | None) -> ZoneInfo:
-        (home_tz,) = con.execute("select home_tz from ledger").fetchone()
-        return read_zone(tz or self.settings.home_tz or home_tz)
-
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         with _hinting():
@@ -113,6 +105,11 @@ class Ledger:
                 yield con
             finally:
                 con.close()
+
+
+def _zone(con: sqlite3.Connection, tz: str | None = None) -> ZoneInfo:
+    (home_tz,) = con.execute("select home_tz from ledger").fetchone()
+    return read_zone(tz or home_tz)
 
 
 @contextmanager

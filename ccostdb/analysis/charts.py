@@ -15,6 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
+from ccostdb.kinds import kind_of
+from ccostdb.words import printable
+from ccostdb.written import UNKNOWN, form_of, usd, usd_tick
+
 BLUE, ORANGE, GREEN, RED, SKY, PINK = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7"
 GREY, INK = "#b3b3b3", "#333333"
 SERIES = (BLUE, ORANGE, GREEN, PINK, SKY, RED)
@@ -51,24 +55,16 @@ def style() -> None:
     plt.rcParams.update(_LOOK)
 
 
-def printable(text: object) -> str:
-    """In one line, without signs that would steer a terminal or turn the direction of a text."""
-    return "".join(sign if sign.isprintable() else " " for sign in str(text))
-
-
 def dollars(amount: float) -> str:
-    """$1,234.56; below ten cents four decimals, so that small sums are not all $0.00."""
-    sign = "-" if amount < 0 else ""
-    if 0 < abs(amount) < 0.0001:
-        return f"{sign}<$0.0001"
-    return f"{sign}${abs(amount):,.{2 if abs(amount) >= 0.1 or amount == 0 else 4}f}"
+    """US dollars as pages write them: $1,234.56, $0.0042."""
+    return usd(amount * 1e9)
 
 
 def label(name: Any, width: int = 36) -> str:
     """A name in one printable line: of a long path the end, of other long names the beginning."""
     if pd.isna(name):
         return "(not named)"
-    text = printable(name)
+    text = printable(str(name))
     if len(text) <= width:
         return text
     return f"…{text[1 - width :]}" if "/" in text else f"{text[: width - 1]}…"
@@ -85,16 +81,14 @@ def canvas(title: str, *, is_empty: bool = False, height: float = 3.6) -> Axes:
     return ax
 
 
+def _tick(amount: float, _: int | None = None) -> str:
+    return usd_tick(amount)
+
+
 def dollar_axis(ax: Axes, which: str = "y", title: str = "US dollars") -> None:
     """Marks an axis as money; cents only where the numbers need them."""
-
-    def text(amount: float, _: int | None = None) -> str:
-        low, high = ax.get_ylim() if which == "y" else ax.get_xlim()
-        sign = "-" if amount < 0 else ""
-        return f"{sign}${abs(amount):,.0f}" if max(abs(low), abs(high)) > 6 else f"{sign}${abs(amount):,.2f}"
-
     axis = ax.yaxis if which == "y" else ax.xaxis
-    axis.set_major_formatter(FuncFormatter(text))
+    axis.set_major_formatter(FuncFormatter(_tick))
     axis.set_label_text(title)
 
 
@@ -177,7 +171,7 @@ def week_map(hourly: pd.DataFrame, title: str) -> Axes:
     ax.set_xticks([hour + 0.5 for hour in range(0, 24, 3)], [f"{hour}:00" for hour in range(0, 24, 3)])
     ax.invert_yaxis()
     ax.grid(visible=False)
-    bar = plt.colorbar(mesh, ax=ax, pad=0.01, format=FuncFormatter(lambda amount, _: dollars(amount)))
+    bar = plt.colorbar(mesh, ax=ax, pad=0.01, format=FuncFormatter(_tick))
     bar.outline.set_visible(False)
     return ax
 
@@ -193,20 +187,17 @@ def table(frame: pd.DataFrame, rows: int = 12) -> Any:
             shown[name] = shown[name].map(label, na_action="ignore")
             left[heading] = [{"selector": "", "props": "text-align: left"}]
         else:
-            forms[heading] = _form(str(name), dtype)
+            forms[heading] = _form(str(name), shown[name])
         shown = shown.rename(columns={name: heading})
-    styled = shown.style.format(forms, na_rep="–", escape="html").hide(axis="index")
+    styled = shown.style.format(forms, na_rep=UNKNOWN, escape="html").hide(axis="index")
     return styled.set_table_styles(left)
 
 
-def _form(name: str, dtype: Any) -> Callable[[Any], str]:
-    if "usd" in name.split("_"):
-        return dollars
-    if name.endswith("share"):
-        return lambda share: f"{share:.1%}"
-    if pd.api.types.is_datetime64_any_dtype(dtype):
-        form = {"month": "%Y-%m"}.get(name, "%Y-%m-%d" if getattr(dtype, "tz", None) is None else "%Y-%m-%d %H:%M")
+def _form(name: str, values: pd.Series) -> Callable[[Any], str]:
+    kind = kind_of(name)
+    if pd.api.types.is_datetime64_any_dtype(values.dtype):
+        form = "%Y-%m" if kind == "month" else "%Y-%m-%d" if kind in ("day", "week") else "%Y-%m-%d %H:%M"
         return lambda time: str(time.strftime(form))
-    if pd.api.types.is_integer_dtype(dtype):
-        return lambda count: f"{count:,}"
-    return lambda number: f"{number:,.2f}" if isinstance(number, float) else str(number)
+    if not pd.api.types.is_numeric_dtype(values.dtype):
+        return str
+    return form_of("number" if kind == "text" else kind, values.dropna().tolist())

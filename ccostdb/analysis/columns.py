@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from ccostdb.export.kinds import Kind, kind_of
+from ccostdb.kinds import Kind, kind_of
 
 CHUNK_ROWS = 50_000  # made into columns at once: rows as tuples take ten times the memory
 
@@ -46,14 +46,14 @@ def _as(dtype: str) -> Convert:
     return lambda values, _: pd.Series(values, dtype="object").astype(dtype)
 
 
-# Texts that say a time, and what a kind of column becomes.
-_NAMES = {"hour": _moments, "week": _dates("%G-W%V-%u", "-1"), "month": _dates("%Y-%m")}
 _KINDS: dict[Kind, Convert] = {
-    "time": _moments,
+    **dict.fromkeys(("moment", "hour"), _moments),
     "day": _dates("%Y-%m-%d"),
-    "truth": _as("boolean"),
-    "number": _as("Float64"),
-    "count": _as("Int64"),
+    "week": _dates("%G-W%V-%u", "-1"),
+    "month": _dates("%Y-%m"),
+    "flag": _as("boolean"),
+    **dict.fromkeys(("identity", "count"), _as("Int64")),
+    **dict.fromkeys(("money", "rate", "share", "number"), _as("Float64")),
     "text": _as("string"),
 }
 
@@ -75,9 +75,8 @@ def _chunk(columns: Sequence[str], rows: Sequence[Sequence[Any]], zone: ZoneInfo
 
 
 def _column(name: str, values: Sequence[Any], zone: ZoneInfo) -> Any:
-    convert = _NAMES.get(name) or _KINDS[kind_of(name)]
     try:
-        return convert(values, zone)
+        return _KINDS[kind_of(name)](values, zone)
     except (TypeError, ValueError):
         return pd.Series(values, dtype="object")
 

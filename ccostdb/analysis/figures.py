@@ -88,8 +88,8 @@ def cost_spread(costs: pd.Series) -> Axes:
     ax.hist(known, bins=np.logspace(low, high, int((high - low) * 10) + 1).tolist(), color=BLUE, edgecolor="white")
     ax.axvline(known.median(), color=RED, linewidth=1.5)
     ax.set_xscale("log")
-    ax.xaxis.set_major_formatter(lambda amount, _: f"${amount:g}")
-    ax.set(xlabel="US dollars a session", ylabel="sessions")
+    dollar_axis(ax, "x", "US dollars a session")
+    ax.set_ylabel("sessions")
     return ax
 
 

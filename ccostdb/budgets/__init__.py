@@ -20,12 +20,14 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
-from ccostdb.budgets.entries import Budget, Row, read_budgets, span_at, threshold_nusd
-from ccostdb.budgets.standing import LIMITS, Standing, spans_at, spent_question, standings, usd_text
+from ccostdb.budgets.entries import Budget, Row, read_budgets, threshold_nusd
+from ccostdb.budgets.standing import LIMITS, Standing, spans_at, spent_question, standings
+from ccostdb.clock import span_at
 from ccostdb.errors import CcostError
 from ccostdb.settings import SECRET_VARIABLES, TOLD, Settings
 from ccostdb.store import Store
 from ccostdb.words import repeated
+from ccostdb.written import usd_text
 
 if TYPE_CHECKING:
     import aiosqlite

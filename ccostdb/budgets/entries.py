@@ -1,4 +1,4 @@
-"""One `[[budget]]` of the settings → a Budget, and the local day, week and month that its limits hold for. Pure.
+"""One `[[budget]]` of the settings → a Budget. Pure.
 
 [[budget]]
 name = "work"
@@ -19,19 +19,14 @@ import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from math import ceil
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
-from ccostdb.clock import SECOND_NS, midnight_ns
 from ccostdb.errors import BadSettings
 from ccostdb.settings import Settings
 from ccostdb.words import nearest, repeated
-
-if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
 
 _LIMITS = {"daily": "day", "weekly": "week", "monthly": "month"}  # a key of an entry: its period's word in the ledger
 PERIODS = tuple(_LIMITS.values())
@@ -62,30 +57,6 @@ class Budget:
             None if each is None else json.dumps(each, ensure_ascii=False) for each in self.filters
         )
         return [(self.name, period, nusd, models, projects, agents, sources) for period, nusd in self.limits.items()]
-
-
-class Span(NamedTuple):
-    """A local day, ISO week or month: as the views label it, its first day, and its bounds (the end is out)."""
-
-    label: str
-    first_day: date
-    from_ns: int
-    to_ns: int
-
-
-def span_at(period: str, now_ns: int, zone: ZoneInfo) -> Span:
-    """The day, week or month of a zone that is now. One with a clock change is as long as it really is."""
-    today = datetime.fromtimestamp(now_ns // SECOND_NS, zone).date()
-    if period == "day":
-        first, after, label = today, today + timedelta(days=1), str(today)
-    elif period == "week":
-        year, week, weekday = today.isocalendar()
-        first = today - timedelta(days=weekday - 1)
-        after, label = first + timedelta(days=7), f"{year}-W{week:02d}"
-    else:
-        first = today.replace(day=1)
-        after, label = (first + timedelta(days=31)).replace(day=1), f"{today:%Y-%m}"
-    return Span(label, first, midnight_ns(first, zone), midnight_ns(after, zone))
 
 
 def threshold_nusd(limit_nusd: int, share: float) -> int:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from ccostdb.budgets.entries import PERIODS, Span, span_at, threshold_nusd
-from ccostdb.clock import SECOND_NS
+from ccostdb.budgets.entries import PERIODS, threshold_nusd
+from ccostdb.clock import SECOND_NS, Span, span_at
 from ccostdb.views import budgets_sql
 
 PACE_AFTER_NS = 300 * SECOND_NS  # earlier in a period, one call would make the pace
@@ -37,11 +37,8 @@ class Standing:
         return None if projected_nusd is None else projected_nusd / self.limit_nusd
 
     def projected_nusd(self, now_ns: int) -> int | None:
-        """What the period will have cost at its end if it goes on as from its start. None: too early, or unknown."""
-        passed_ns = now_ns - self.span.from_ns
-        if self.spent_nusd is None or passed_ns < PACE_AFTER_NS:
-            return None
-        return self.spent_nusd * (self.span.to_ns - self.span.from_ns) // passed_ns
+        """As `projected_nusd`."""
+        return projected_nusd(self.span, self.spent_nusd, now_ns)
 
     def used_up_ns(self, now_ns: int) -> int | None:
         """When the limit will be reached at that pace. None: not in this period, too early, unknown, or it is."""
@@ -49,6 +46,14 @@ class Standing:
             return None
         reached_ns = self.span.from_ns + (now_ns - self.span.from_ns) * self.limit_nusd // self.spent_nusd
         return reached_ns if reached_ns < self.span.to_ns else None
+
+
+def projected_nusd(span: Span, spent_nusd: int | None, now_ns: int) -> int | None:
+    """What a period will have cost at its end if it goes on as from its start. None: too early, or unknown."""
+    passed_ns = now_ns - span.from_ns
+    if spent_nusd is None or passed_ns < PACE_AFTER_NS:
+        return None
+    return spent_nusd * (span.to_ns - span.from_ns) // passed_ns
 
 
 def spans_at(now_ns: int, home_tz: str) -> dict[str, Span]:
@@ -72,9 +77,3 @@ def standings(spans: Mapping[str, Span], limits: Iterable[Any], spent: Iterable[
         Standing(name, period, spans[period], limit_nusd, *found.get((name, period), ()))
         for name, period, limit_nusd in limits
     ]
-
-
-def usd_text(nusd: int, decimals: int = 2) -> str:
-    """Dollars, exactly, with two decimals or more: 10.50, -0.000000005."""
-    dollars, rest = divmod(abs(nusd), 1_000_000_000)
-    return f"{'-' * (nusd < 0)}{dollars}.{f'{rest:09d}'.rstrip('0').ljust(decimals, '0')}"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ccostdb.cli.options import current_settings, open_ledger, table_options
-from ccostdb.cli.printable import printable
 from ccostdb.cli.terminal import show
+from ccostdb.words import printable
 
 if TYPE_CHECKING:
     from ccostdb.budgets.standing import Standing

@@ -20,7 +20,7 @@ from ccostdb.cli.options import (
     health_port_option,
     log_level_option,
 )
-from ccostdb.cli.printable import printable
+from ccostdb.words import printable
 
 if TYPE_CHECKING:
     from ccostdb.daemon.record import Record

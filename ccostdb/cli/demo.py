@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ccostdb.cli.options import FLAGS, db_option, open_ledger
-from ccostdb.cli.printable import printable, wrapped
+from ccostdb.cli.streams import wrapped
+from ccostdb.words import printable
+from ccostdb.written import usd
 
 if TYPE_CHECKING:
     from ccostdb.demo import Demo
@@ -42,8 +44,8 @@ def _show(done: Demo) -> None:
     click.echo()
     saved = _draw_weeks(done.db)
     click.echo(f"\n{wrapped(saved)}\n")
-    click.echo(wrapped(f"The ledger stays at {printable(str(done.db))}. Ask it more:"))
-    for words in ("report models", "report agents", "savings"):
+    click.echo(wrapped(f"The ledger stays at {printable(str(done.db))}. Look at it in the browser, or ask it more:"))
+    for words in ("serve --open", "top", "report models", "savings"):
         click.echo(f"  {printable(program_words())} {words} --db {printable(shlex.quote(str(done.db)))}")
 
 
@@ -93,7 +95,7 @@ def _draw_weeks(db: Path) -> str:
     for note in weeks.notes:
         click.echo(wrapped(printable(note)))
     prompts, responses = (
-        sum(row[savings.columns.index(name)] or 0.0 for row in savings.rows)
+        usd(sum(row[savings.columns.index(name)] or 0.0 for row in savings.rows) * 1e9)
         for name in ("prompt_cache_savings_usd", "response_cache_savings_usd_estimate")
     )
-    return f"Caching saved ${prompts:,.2f} in Claude Code's prompts, and an estimated ${responses:,.2f} at CCO."
+    return f"Caching saved {prompts} in Claude Code's prompts, and an estimated {responses} at CCO."

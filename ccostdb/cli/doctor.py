@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ccostdb.cli.options import current_settings, table_options
-from ccostdb.cli.printable import printable
 from ccostdb.cli.terminal import write_rows
+from ccostdb.words import printable
 
 if TYPE_CHECKING:
     from ccostdb.health.doctor import Finding

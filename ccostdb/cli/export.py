@@ -45,9 +45,7 @@ def export(
     target = None if output in (None, "-") else Path(output or "")
     ending = target.suffix.lstrip(".").lower() if target else ""
     form = form or (ending if ending in FORMATS else "csv")
-    settings = current_settings()
-    zone = zone or settings.home_tz
-    with open_ledger(settings) as con:
+    with open_ledger(current_settings()) as con:
         columns, rows = select(con, name, since=since, until=until, tz=zone, parameters=_parameters(given))
         _write(form, columns, rows, target)
 

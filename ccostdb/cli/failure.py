@@ -38,7 +38,8 @@ class Failure(click.ClickException):
         self.hint = hint
 
     def show(self, file: IO[Any] | None = None) -> None:
-        from ccostdb.cli.printable import printable, wrapped
+        from ccostdb.cli.streams import wrapped
+        from ccostdb.words import printable
 
         for text in (f"Error: {self.message}", self.hint):
             if text:
@@ -48,7 +49,7 @@ class Failure(click.ClickException):
 @contextmanager
 def guarded(ctx: click.Context) -> Iterator[None]:
     """Runs a command; what a person can mend leaves as Failure, an ended pipe and Ctrl-C leave quietly."""
-    from ccostdb.cli.printable import ready_streams
+    from ccostdb.cli.streams import ready_streams
 
     ready_streams()
     try:

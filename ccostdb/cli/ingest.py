@@ -22,9 +22,8 @@ from ccostdb.cli.options import (
     health_port_option,
     log_level_option,
 )
-from ccostdb.cli.printable import printable
 from ccostdb.errors import BadArgument, CcostError
-from ccostdb.words import count_of, nearest
+from ccostdb.words import count_of, nearest, printable
 
 if TYPE_CHECKING:
     from ccostdb.ingest import Asked, Outcome

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ccostdb.cli.options import current_settings, db_option, open_ledger, table_options
-from ccostdb.cli.printable import printable
 from ccostdb.cli.terminal import show
+from ccostdb.words import printable
 
 if TYPE_CHECKING:
     from ccostdb.settings import Settings

@@ -55,6 +55,5 @@ def _show(form: str | None, *, kind: str, cost: str | None = None, **asked: str 
     from ccostdb.reports import report as ask
 
     settings = current_settings()
-    asked["zone"] = asked["zone"] or settings.home_tz
     with open_ledger(settings) as con:
         show(ask(con, Question(kind, cost=cost or settings.cost, **asked), time.time()), form)

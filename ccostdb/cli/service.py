@@ -6,7 +6,7 @@ import click
 
 from ccostdb.cli.daemon import NOT_RUNNING
 from ccostdb.cli.options import current_settings, db_option
-from ccostdb.cli.printable import printable
+from ccostdb.words import printable
 
 
 @click.group()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import compress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich import box
 from rich.cells import cell_len, set_cell_size
@@ -12,13 +12,13 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from ccostdb.cli.printable import printable
-from ccostdb.words import count_of
+from ccostdb.kinds import adds_up, kind_of
+from ccostdb.words import count_of, printable
+from ccostdb.written import UNKNOWN, form_of
 
 if TYPE_CHECKING:
     from ccostdb.reports import Table
 
-UNKNOWN = "–"
 GAP = 2  # cells between two columns: one of padding, one of the box
 PADDING = (0, GAP - 1, 0, 0)
 WIDE_HEADING = 13  # a longer one takes two lines
@@ -30,9 +30,7 @@ UNITS = {
 HEADINGS = {"cache_write_5m": "Write 5m", "cache_write_1h": "Write 1h", "cache_write": "Cache write", "": "Rate"}
 HEADINGS |= {"used_share": "Used", "period_label": "Which"}
 KINDS = ("input", "output", "cache_write_5m", "cache_write_1h", "cache_read")
-SHARES = ("share", "used_share", "pace")
 ALWAYS = ("cost_usd", "spent_usd", "used_share")  # shown though all of it is 0
-SUMMED = ("_tokens", "_usd", "_usd_estimate", "calls", "errors", "_hits")
 # When a terminal is too narrow, what is not named here is given up first, then the last one named.
 RANKS = {name: rank for rank, name in enumerate((
     "period_label", "spent_usd", "used_share", "left_usd", "limit_usd", "pace", "projected_usd", "used_up_at",
@@ -149,11 +147,11 @@ def _unsplit(table: Table) -> str | None:
 
 
 def _text_column(name: str, values: Sequence[object], rank: int) -> Column:
-    shown = _flag if name == "counted" else _text
+    shown: Callable[[Any], str] = form_of("flag", ()) if kind_of(name) == "flag" else _text
     cells = [UNKNOWN if value is None else shown(value) for value in values]
-    if name == "hour":
+    if kind_of(name) == "hour":
         cells = _hours(cells)
-    can_be_cut = name != "hour" and not name.endswith("_at")
+    can_be_cut = kind_of(name) not in ("hour", "moment")
     return Column(_heading(name), "", cells, "", False, rank, can_be_cut)
 
 
@@ -163,9 +161,9 @@ def _hours(cells: list[str]) -> list[str]:
 
 
 def _number_column(name: str, values: Sequence[float | None], is_summed: Sequence[bool], rank: int) -> Column:
-    shown = _number_format(name, [value for value in values if value is not None])
+    shown = form_of(kind_of(name), [value for value in values if value is not None], sign="")
     summed = [value for value in compress(values, is_summed) if value is not None]
-    total = shown(sum(summed)) if summed and name.endswith(SUMMED) else ""
+    total = shown(sum(summed)) if summed and adds_up(name) else ""
     unit = next((UNITS[each] for each in UNITS if name.endswith(each)), "")
     return Column(
         _heading(name), unit, [UNKNOWN if value is None else shown(value) for value in values], total, True, rank
@@ -184,35 +182,10 @@ def _heading(name: str) -> str:
     return f"{heading[:middle]}\n{heading[middle + 1 :]}"
 
 
-def _flag(value: object) -> str:
-    return "yes" if value else "no"
-
-
 def _text(value: object) -> str:
     text = printable(str(value))
     is_time = len(text) == 24 and text[10] == "T" and text.endswith("Z")
     return f"{text[:10]} {text[11:16]}Z" if is_time else text
-
-
-def _number_format(name: str, known: Sequence[float]) -> Callable[[float], str]:
-    """How the numbers of one column are written: all dollars and all rates of a column with the same digits."""
-    if name.endswith(("_usd", "_usd_estimate")):
-        digits = _dollar_digits([abs(value) for value in known if value])
-        least = 10**-digits
-        return lambda value: f"<{least:.{digits}f}" if 0 < value < least / 2 else f"{value:,.{digits}f}"
-    if name.endswith(("usd_per_million", "usd_per_thousand")):
-        digits = max(2, *(len(f"{value:.6f}".rstrip("0").partition(".")[2]) for value in known), 2)
-        return lambda value: f"{value:,.{digits}f}"
-    if name in SHARES:
-        return lambda value: f"{value:,.1%}"
-    return lambda value: f"{value:,}" if isinstance(value, int) else f"{value:,g}"
-
-
-def _dollar_digits(amounts: Sequence[float]) -> int:
-    """Cents, unless amounts that matter would be shown as 0."""
-    if not amounts or max(amounts) >= 100 or (max(amounts) >= 1 and min(amounts) >= 0.005):
-        return 2
-    return 4 if max(amounts) >= 0.01 else 6
 
 
 def _fitting(columns: list[Column], width: int) -> list[Column]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from ccostdb.cli.printable import printable, wrapped
+from ccostdb.cli.streams import wrapped
+from ccostdb.words import printable
 
 if TYPE_CHECKING:
     from ccostdb.reports import Table

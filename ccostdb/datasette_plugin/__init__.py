@@ -1,4 +1,4 @@
-"""What ccostdb adds to Datasette: pages, guard, cells, questions, downloads. Only hooks stand here, which delegate."""
+"""What ccostdb adds to Datasette: pages, guard, cells, questions, downloads. Each is hooked in here."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from datasette import hookimpl
 from datasette.app import Datasette
 from datasette.utils.asgi import Request, Response
+from jinja2 import Environment
 from markupsafe import Markup
 
 from ccostdb.datasette_plugin.cells import render
@@ -15,9 +16,9 @@ from ccostdb.datasette_plugin.database import NAME
 from ccostdb.datasette_plugin.download import ROUTES as DOWNLOADS
 from ccostdb.datasette_plugin.download import is_linked
 from ccostdb.datasette_plugin.failure import failure
+from ccostdb.datasette_plugin.frame import NAVIGATION, for_everyone, frame
 from ccostdb.datasette_plugin.guard import guarded
-from ccostdb.datasette_plugin.metadata import questions
-from ccostdb.datasette_plugin.pages import NAVIGATION
+from ccostdb.datasette_plugin.metadata import last_days, questions
 from ccostdb.datasette_plugin.pages import ROUTES as PAGES
 from ccostdb.datasette_plugin.reading import home_zone
 
@@ -27,14 +28,14 @@ async def start_page(datasette: Datasette) -> Response:
     return Response.redirect(datasette.urls.path(NAVIGATION["Home"]))
 
 
-@hookimpl
-def register_routes() -> list[tuple[str, Any]]:
-    return [(r"^/$", start_page), *PAGES, *DOWNLOADS]
+async def charts_page(datasette: Datasette) -> Response:
+    """There is one page of charts, and so no list of them."""
+    return Response.redirect(datasette.urls.path(NAVIGATION["Charts"]))
 
 
 @hookimpl(tryfirst=True)
-def menu_links(datasette: Datasette) -> list[dict[str, str]]:
-    return [{"href": datasette.urls.path(path), "label": label} for label, path in NAVIGATION.items()]
+def register_routes() -> list[tuple[str, Any]]:
+    return [(r"^/$", start_page), (r"^/-/dashboards/?$", charts_page), *PAGES, *DOWNLOADS]
 
 
 @hookimpl
@@ -49,19 +50,23 @@ def render_cell(value: object, column: str, datasette: Datasette) -> Markup | No
 
 @hookimpl
 def register_output_renderer() -> dict[str, Any]:
+    """Only the link on pages: `render` is never called, since the routes of downloads come first."""
     return {"extension": "ndjson", "render": lambda: None, "can_render": is_linked}
 
 
 @hookimpl
-def extra_css_urls(datasette: Datasette) -> list[str]:
-    return [datasette.urls.static_plugins(__name__, name) for name in ("ccostdb.css", "cells.css")]
+def extra_template_vars(datasette: Datasette, request: Request | None) -> dict[str, Any]:
+    return frame(datasette, request)
 
 
-@hookimpl(hookwrapper=True)
-def extra_body_script(request: Request | None) -> Generator[None, Any, None]:
-    outcome = yield
-    if request is not None and request.path.startswith("/-/ccostdb"):
-        outcome.force_result([])  # the policy of our pages allows no script between their tags, of any plugin
+@hookimpl
+def prepare_jinja2_environment(env: Environment) -> None:
+    env.filters["for_everyone"] = for_everyone
+
+
+@hookimpl
+def get_metadata(datasette: Datasette, key: str | None) -> dict[str, Any]:
+    return last_days(home_zone(datasette)) if key == "plugins" else {}
 
 
 @hookimpl(hookwrapper=True)

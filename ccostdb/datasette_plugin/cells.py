@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import math
-import re
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from markupsafe import Markup, escape
 
 from ccostdb.clock import SECOND_NS, iso, parse_ns
-from ccostdb.datasette_plugin.figures import UNKNOWN, exact_usd, percent, usd
+from ccostdb.kinds import Kind, kind_of
+from ccostdb.written import UNKNOWN, exact_usd, form_of
 
-_MONEY = re.compile(r"_usd(_estimate)?$")
-_SHARE = re.compile(r"(^|_)share$")
-_COUNT = re.compile(
-    r"(^|_)(tokens|calls|errors|hits|sessions|messages|events|frames|connections|rows|rejected|gaps|requests|tasks"
-    r"|heartbeats|seconds|minutes|characters|bytes|count|nusd|ms)(_|$)"
-)
-_TIME = re.compile(r"(^|_)at$")
-_NONE = Markup(f'<span class="ccostdb-number" title="unknown">{UNKNOWN}</span>')
+_UNKNOWN = Markup(f'<span class="ccostdb-number" title="unknown">{UNKNOWN}</span>')
+_NONE = Markup(UNKNOWN)
 _NUMBER = Markup('<span class="ccostdb-number">{}</span>')
 _ROUNDED = Markup('<span class="ccostdb-number" title="{}">{}</span>')
 _WHEN = Markup('<time datetime="{0}" title="{0}, {1}">{2}</time>')
+_AMOUNTS: tuple[Kind, ...] = ("money", "rate", "share", "number", "count")
 
 
 def render(column: str, value: object, zone: ZoneInfo, longest: int) -> Markup | None:
     """The cell as HTML; None where Datasette's own form will do. Times are in `zone`, a text is cut at `longest`."""
+    kind = kind_of(column)
     if value is None:
-        return _NONE if any(form.search(column) for form in (_MONEY, _SHARE, _COUNT)) else None
+        return None if kind == "text" else _UNKNOWN if kind in _AMOUNTS else _NONE
     if isinstance(value, int | float):
-        return _number(column, value)
+        return _number(kind, value)
     if isinstance(value, str) and value:
-        ns = parse_ns(value) if _TIME.search(column) else None
+        ns = parse_ns(value) if kind == "moment" else None
         if ns is not None:
             return _WHEN.format(iso(ns), zone.key, local(ns, zone))
         # Datasette would make a link of an address; what a source wrote may lead anywhere.
@@ -45,13 +41,9 @@ def local(ns: int, zone: ZoneInfo) -> str:
     return f"{datetime.fromtimestamp(ns // SECOND_NS, zone):%Y-%m-%d %H:%M:%S %Z}"
 
 
-def _number(column: str, value: float) -> Markup:
-    """A number as its column's name says: dollars, percent, or with separators; else as it is."""
-    if _MONEY.search(column) and math.isfinite(value * 1e9):
-        nusd = round(value * 1e9)
-        return _ROUNDED.format(exact_usd(nusd), usd(nusd))
-    if _SHARE.search(column):
-        return _ROUNDED.format(value, percent(value))
-    if _COUNT.search(column):
-        return _NUMBER.format(f"{value:,}" if isinstance(value, int) else f"{value:,g}")
-    return _NUMBER.format(value)
+def _number(kind: Kind, value: float) -> Markup:
+    """A number as its column's name says; all its digits are in its title where they are not seen."""
+    text = form_of(kind, [value])(value)
+    if kind == "money" and math.isfinite(value * 1e9):
+        return _ROUNDED.format(exact_usd(round(value * 1e9)), text)
+    return _NUMBER.format(text) if isinstance(value, int) else _ROUNDED.format(value, text)

@@ -6,13 +6,14 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from datasette.app import Datasette
 from datasette.database import Database, Results
 
+from ccostdb.errors import CcostError
 from ccostdb.schema import read_only_uri
 from ccostdb.settings import Settings
 
@@ -23,6 +24,7 @@ PRAGMAS = (  # of connections that stay open, one for each thread: the file is m
     "pragma temp_store = memory",
 )
 COUNT_MS = 20  # a page at 10 million calls is to take less than 300
+STEPS = 100_000  # of SQLite's machine, about a millisecond: after so many, a statement asks whether it is still wanted
 
 T = TypeVar("T")
 
@@ -38,7 +40,8 @@ class LedgerDatabase(Database):  # type: ignore[misc]
         self.settings = settings
         self.home_zone = ZoneInfo("UTC")  # until the first connection
         self._thread = threading.local()
-        self._busy: set[sqlite3.Connection] = set()
+        self._busy: set[sqlite3.Connection] = set()  # of Datasette's threads
+        self._is_stopped = False
 
     def connect(self, write: bool = False) -> sqlite3.Connection:
         """A connection that can only read. It may be used by one thread after another."""
@@ -63,8 +66,14 @@ class LedgerDatabase(Database):  # type: ignore[misc]
         """Runs `fn` in a thread of Datasette's, on that thread's connection."""
 
         def in_thread() -> T:
-            with self._used(self._of_this_thread()) as con:
+            con = self._of_this_thread()
+            self._busy.add(con)
+            try:
+                if self._is_stopped:
+                    raise CcostError("The server is told to stop.")
                 return fn(con)
+            finally:
+                self._busy.discard(con)
 
         return await asyncio.get_running_loop().run_in_executor(self.ds.executor, in_thread)
 
@@ -92,28 +101,26 @@ class LedgerDatabase(Database):  # type: ignore[misc]
         return con
 
     @contextmanager
-    def opened(self) -> Iterator[sqlite3.Connection]:
-        """A connection of its own in one transaction, with plain tuples as rows, which `interrupt` ends."""
+    def opened(self, is_left: Callable[[], bool] = lambda: False) -> Iterator[sqlite3.Connection]:
+        """A connection of its own in one transaction, with plain tuples as rows.
+
+        A statement ends with `interrupted` where `is_left` says so, as well as after `stop`: it asks by itself, because
+        an interrupt that comes between two statements, or before the first, has no effect.
+        """
         con = self.connect()
         con.isolation_level = None
+        con.set_progress_handler(lambda: self._is_stopped or is_left(), STEPS)
         try:
-            with self._used(con):
-                con.execute("begin")
-                yield con
+            con.execute("begin")
+            yield con
         finally:
             con.close()
 
-    @contextmanager
-    def _used(self, con: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-        self._busy.add(con)
-        try:
-            yield con
-        finally:
-            self._busy.discard(con)
-
-    def interrupt(self) -> bool:
-        """Ends every statement that runs; whether there was a connection in use."""
-        busy = list(self._busy)
-        for con in busy:
-            con.interrupt()
-        return bool(busy)
+    async def stop(self) -> None:
+        """Lets nothing be read from now on, and returns when nothing is: a process cannot end before its threads."""
+        self._is_stopped = True
+        while self._busy:
+            for con in list(self._busy):
+                with suppress(sqlite3.ProgrammingError):  # closed meanwhile
+                    con.interrupt()  # of effect only amid a statement, and so again and again
+            await asyncio.sleep(0.02)

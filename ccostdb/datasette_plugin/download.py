@@ -25,11 +25,12 @@ from ccostdb.datasette_plugin.guard import Receive, Send
 from ccostdb.datasette_plugin.metadata import questions
 from ccostdb.datasette_plugin.reading import ledger_of
 from ccostdb.errors import BadArgument
-from ccostdb.export import csv_chunks, ndjson_chunks, select
+from ccostdb.export import csv_chunks, ndjson_chunks, parameters_of, select
 from ccostdb.export.text import Chunks, Row
 
 log = logging.getLogger(__name__)
 
+ALL_ROWS = 2**62  # for a question that seeks a number of rows, where the address names none
 KINDS = {"csv": ("text/csv; charset=utf-8", csv_chunks), "ndjson": ("application/x-ndjson", ndjson_chunks)}
 _PAGED = re.compile(r" limit \d+( offset \d+)?$")  # as Datasette ends the SQL of a table's page
 
@@ -41,6 +42,8 @@ async def named(datasette: Datasette, request: Request) -> Download:
     name = tilde_decode(request.url_vars["name"])
     asked = {key: request.args[key] or None for key in request.args if not key.startswith("_")}
     days = {key: asked.pop(key, None) for key in ("since", "until", "tz")}
+    if name in questions(datasette.metadata()) and "rows" in parameters_of(name):
+        asked["rows"] = asked.get("rows") or str(ALL_ROWS)
     return Download(datasette, request, name, lambda con: select(con, name, **days, parameters=asked))
 
 
@@ -87,6 +90,8 @@ def _ask(con: sqlite3.Connection, text: str, values: Mapping[str, Any]) -> tuple
     try:
         cursor = con.execute(text, values)
     except sqlite3.Error as error:
+        if str(error) == "interrupted":
+            raise
         raise BadArgument(f"SQLite cannot answer this: {error}.") from error
     return [column[0] for column in cursor.description], cursor
 
@@ -125,15 +130,14 @@ class _Reading:
     """Chunks of an answer, read one at a time in a thread of its own, and no longer than somebody listens."""
 
     def __init__(self, ledger: LedgerDatabase, source: Source, make: Chunks, receive: Receive) -> None:
-        self._cons: list[sqlite3.Connection] = []
+        self._is_over = False
         self._chunks = self._read(ledger, source, make)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="export")
         self._gone = asyncio.ensure_future(_gone(receive))
         self._coming: asyncio.Future[str | None] | None = None
 
     def _read(self, ledger: LedgerDatabase, source: Source, make: Chunks) -> Generator[str, None, None]:
-        with ledger.opened() as con:
-            self._cons.append(con)
+        with ledger.opened(lambda: self._is_over) as con:
             yield from make(*source(con))
 
     async def following(self) -> str | None:
@@ -151,11 +155,10 @@ class _Reading:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._is_over = True
         self._gone.cancel()
-        if self._coming is not None and not self._coming.done():
-            for con in self._cons:
-                con.interrupt()
-            self._coming.add_done_callback(lambda coming: coming.cancelled() or coming.exception())  # nobody waits
+        if self._coming is not None and not self._coming.cancel():
+            self._coming.exception()  # nobody else asks for it
         self._thread.submit(self._chunks.close)  # closes the connection, in the thread that may still use it
         self._thread.shutdown(wait=False)
 

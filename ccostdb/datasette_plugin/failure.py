@@ -7,6 +7,7 @@ import sqlite3
 from typing import Any
 
 from datasette.app import Datasette
+from datasette.database import QueryInterrupted
 from datasette.utils.asgi import Base400, Request, Response
 from datasette.views.base import DatasetteError
 from markupsafe import Markup
@@ -16,10 +17,19 @@ from ccostdb.errors import BadArgument, CcostError
 
 log = logging.getLogger(__name__)
 
+# What Datasette raises for parameters of an address that it does not check.
+_MISASKED = (
+    *(ValueError, LookupError, TypeError, OverflowError, QueryInterrupted, sqlite3.Warning),
+    *(sqlite3.ProgrammingError, sqlite3.OperationalError, sqlite3.IntegrityError),
+)
+_OF_THE_QUESTION = {1, 20}  # SQLite's codes for bad SQL, and for a value of another type
+
 
 async def failure(datasette: Datasette, request: Request, exception: Exception) -> Response:
     """The answer to a request that raised: a sentence for what people can mend; a bug goes to the log, too."""
     status, title, message = _understand(datasette, exception)
+    if status == 500 and request.query_string and _is_misasked(exception):
+        status, message = 400, f"What the address asks cannot be answered: {exception}."
     if status == 500:
         log.error("%s cannot be shown", request.path, exc_info=exception)
     if request.path.endswith(".json"):
@@ -43,6 +53,11 @@ def _understand(datasette: Datasette, exception: Exception) -> tuple[int, str | 
     if isinstance(exception, sqlite3.OperationalError) and str(exception) == "interrupted":
         return 503, None, "The server is told to stop."
     return 500, None, f"This cannot be shown: {_name(exception)}. The terminal of ccostdb serve says more."
+
+
+def _is_misasked(exception: Exception) -> bool:
+    """Whether the question may be to blame, and not the ledger's file."""
+    return isinstance(exception, _MISASKED) and getattr(exception, "sqlite_errorcode", 1) in _OF_THE_QUESTION
 
 
 def _name(exception: Any) -> str:

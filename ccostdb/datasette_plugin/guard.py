@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
+from urllib.parse import parse_qsl
 
 from ccostdb.loopback import is_loopback, target
 
@@ -22,9 +23,8 @@ _ALWAYS = {
 }
 _NOWHERE_ELSE = "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; img-src 'self' data:"
 _STRICT = f"{_NOWHERE_ELSE}; script-src 'self'; style-src 'self'"
-# Datasette's pages and the charts' have scripts and styles between their tags; Vega compiles its expressions.
+# Datasette's pages and the charts' have scripts and styles between their tags.
 _INLINE = f"{_NOWHERE_ELSE}; connect-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline'"
-_CHARTS = f"{_INLINE} 'unsafe-eval'"
 
 
 def guarded(app: App) -> App:
@@ -55,17 +55,25 @@ def _refusal(scope: MutableMapping[str, Any], host: str) -> tuple[int, str] | No
     _, port = scope.get("server") or (None, None)
     if port is not None and not is_loopback(host, port):
         return 421, "This host is not served here."
-    if _is_drawn_in(scope):
-        return 403, "Another site's page may link to this one, but not load it."
+    if _is_elsewhere(scope) and not _is_followed(scope):
+        return 403, "Another site may link to a page of this one, but not load it, run SQL or download."
     if scope["method"] not in ("GET", "HEAD"):
         return 405, "GET and HEAD are answered."
     return None
 
 
-def _is_drawn_in(scope: MutableMapping[str, Any]) -> bool:
-    """Whether a page of another site loads this as an image, a script or by fetch: it cannot read it, but it costs."""
+def _is_elsewhere(scope: MutableMapping[str, Any]) -> bool:
+    """Whether a page of another site asks, or of another port of this machine. It cannot read answers, but they cost."""
+    return dict(scope["headers"]).get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin")
+
+
+def _is_followed(scope: MutableMapping[str, Any]) -> bool:
+    """Whether somebody follows a link to a page, which is neither loaded into another nor ahead, to SQL or to a file."""
     sent = dict(scope["headers"])
-    return sent.get(b"sec-fetch-site") == b"cross-site" and sent.get(b"sec-fetch-mode") != b"navigate"
+    is_seen = (sent.get(b"sec-fetch-mode"), sent.get(b"sec-fetch-dest")) == (b"navigate", b"document")
+    asked = {name for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)}
+    is_file = scope["path"].endswith((".csv", ".ndjson"))
+    return is_seen and b"sec-purpose" not in sent and not is_file and asked.isdisjoint(("sql", "_where"))
 
 
 async def _refuse(send: Send, status: int, sentence: str) -> None:
@@ -84,6 +92,4 @@ def _headers(given: list[tuple[bytes, bytes]], path: str) -> list[tuple[bytes, b
 
 
 def _policy(path: str) -> str:
-    if path.startswith("/-/ccostdb"):
-        return _STRICT
-    return _CHARTS if path.startswith("/-/dashboards") else _INLINE
+    return _STRICT if path.startswith("/-/ccostdb") else _INLINE

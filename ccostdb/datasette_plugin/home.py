@@ -5,21 +5,23 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
 from ccostdb.budgets.standing import Standing
-from ccostdb.clock import SECOND_NS, midnight_ns
-from ccostdb.datasette_plugin.figures import change, day_text, percent, table_url, usd
+from ccostdb.clock import SECOND_NS, Span, span_at
 from ccostdb.datasette_plugin.svg import Bar, Chart, Line, bars, lines, share_bar
-from ccostdb.health.trouble import Health, look
-from ccostdb.reports import Question, report
+from ccostdb.health.overview import look
+from ccostdb.reports import Question, left_out
 from ccostdb.reports.spending import (
     CHART_DAYS,
     DIMENSIONS,
+    HOUR_NS,
+    PERIODS,
     Breakdown,
     Share,
     Spending,
@@ -30,8 +32,8 @@ from ccostdb.reports.spending import (
 )
 from ccostdb.settings import Settings
 from ccostdb.words import count_of
+from ccostdb.written import compared, day_text, percent, usd
 
-PERIODS = {"today": "Today", "week": "This week", "month": "This month", "last_month": "Last month"}
 MOST_NAMES = 8  # of models, projects and agents; the others are one line
 DAY_TICKS = 7
 
@@ -72,8 +74,8 @@ def home(con: sqlite3.Connection, settings: Settings, now_ns: int, period: str |
     """What the template `ccostdb_home.html` is given. `period`: one of PERIODS, else this month."""
     chosen = period if period in PERIODS else "month"
     found = spending(con, now_ns)
-    of: Spent = getattr(found, chosen)
-    on = breakdowns(con, of.first_day, of.last_day)
+    spent = found.period(chosen)
+    broken_down = breakdowns(con, spent.first_day, spent.last_day)
     health = look(con, settings, now_ns)
     return {
         "now": datetime.fromtimestamp(now_ns // SECOND_NS, found.zone),
@@ -86,14 +88,14 @@ def home(con: sqlite3.Connection, settings: Settings, now_ns: int, period: str |
         "hour_rows": _hour_rows(found),
         "periods": PERIODS,
         "chosen": chosen,
-        "of": of,
-        "names": {dimension: _named(on, dimension, of) for dimension in DIMENSIONS},
-        "response": on,
+        "spent": spent,
+        "names": {dimension: _named(broken_down, dimension, spent) for dimension in DIMENSIONS},
+        "breakdown": broken_down,
         "limits": [_limit(each, now_ns) for each in health.limits],
         "has_budgets": bool(settings.user_budgets),
         "health": health,
-        "sources": _sources(health),
-        "notes": _notes(con, found, now_ns),
+        "sources": health.known_sources,
+        "notes": left_out(con, Question(since=str(found.last_month.first_day)), now_ns / SECOND_NS),
     }
 
 
@@ -101,6 +103,12 @@ def rows_url(first_day: date, last_day: date, **names: str | None) -> str:
     """The calls behind a number. A name of None asks for the calls that name none."""
     asked = {key: "-" if name is None else name for key, name in names.items()}
     return table_url("calls_of", since=first_day, until=last_day, **asked)
+
+
+def table_url(name: str, **filters: object) -> str:
+    """The address of a table, view or question of the ledger. Filters that are None are left out."""
+    asked = urlencode({key: value for key, value in filters.items() if value is not None})
+    return f"/ccostdb/{name}{'?' if asked else ''}{asked}"
 
 
 def _has_calls(con: sqlite3.Connection) -> bool:
@@ -115,9 +123,16 @@ def _cards(found: Spending) -> list[Card]:
         ("This month", found.month, found.last_month_by_now, "last month by then"),
     )
     return [
-        Card(title, spent, *change(spent.cost_nusd, then.cost_nusd, named), rows_url(spent.first_day, spent.last_day))
+        Card(title, spent, *_against(spent, then, named), rows_url(spent.first_day, spent.last_day))
         for title, spent, then, named in wanted
     ]
+
+
+def _against(spent: Spent, then: Spent, named: str) -> tuple[str, str]:
+    """As `compared`; calls for $0.00 are not the same as none."""
+    if then.calls or spent.cost_nusd is None:
+        return compared(spent.cost_nusd, then.cost_nusd, named)
+    return "", f"Nothing was recorded {named}"
 
 
 def _dollars(nusd: int | None) -> float | None:
@@ -156,39 +171,44 @@ def _day_rows(found: Spending) -> list[tuple[Spent, str]]:
     return [(each, rows_url(each.first_day, each.last_day)) for each in reversed(_last_days(found)) if each.calls]
 
 
-def running_total(hours: Sequence[Spent], day: date, zone: ZoneInfo) -> list[tuple[float, float]]:
-    """(share of the day that has passed, dollars until then) at the end of each hour."""
-    midnight_s, end_s = (midnight_ns(day + timedelta(days=each), zone) / SECOND_NS for each in (0, 1))
-    length_s = end_s - midnight_s
+def running_total(hours: Sequence[Spent], day: Span, until_ns: int) -> list[tuple[float, float]]:
+    """(share of the day that has passed, dollars until then) at the end of each hour, and last at a moment of it."""
+    last = passed(day, until_ns)
     points, total_nusd = [(0.0, 0.0)], 0
     for each in hours:
-        if each.first_day == day:
-            start_s = datetime.fromisoformat(each.label).timestamp() - midnight_s
-            points.append((max(points[-1][0], start_s / length_s), total_nusd / 1e9))  # it was level until then
+        if str(each.first_day) == day.label:
+            start_ns = int(datetime.fromisoformat(each.label).timestamp()) * SECOND_NS
+            points.append((min(last, passed(day, start_ns)), total_nusd / 1e9))  # it was level until then
             total_nusd += each.cost_nusd or 0
-            points.append((min(1.0, (start_s + 3600) / length_s), total_nusd / 1e9))
-    return points
+            points.append((min(last, passed(day, start_ns + HOUR_NS)), total_nusd / 1e9))
+    return [*points, (last, total_nusd / 1e9)]
 
 
-def _passed(found: Spending) -> float:
-    """The share of today that is over."""
-    start_ns, end_ns = (midnight_ns(found.today.first_day + timedelta(days=each), found.zone) for each in (0, 1))
-    return (found.now_ns - start_ns) / (end_ns - start_ns)
+def passed(span: Span, at_ns: int) -> float:
+    """The share of a period that is over at a moment of it."""
+    return (at_ns - span.from_ns) / (span.to_ns - span.from_ns)
+
+
+def hour_ticks(day: Span, zone: ZoneInfo) -> list[tuple[float, str]]:
+    """Each sixth hour of the clock; one with a clock change has them where they are."""
+    hours = [datetime.combine(day.first_day, time(hour), zone) for hour in (0, 6, 12, 18)]
+    ticks = [(passed(day, int(hour.timestamp()) * SECOND_NS), f"{hour:%H:%M}") for hour in hours]
+    return [*ticks, (1.0, "24:00")]
 
 
 def _hour_chart(found: Spending) -> Markup:
-    today, yesterday = found.today.first_day, found.yesterday.first_day
-    before = running_total(found.hours, yesterday, found.zone)
-    before.append((1.0, before[-1][1]))
-    now = running_total(found.hours, today, found.zone)
-    passed = _passed(found)
-    now = [(right, height) for right, height in now if right <= passed or height < now[-1][1]]
-    now.append((max(passed, now[-1][0]), (found.today.cost_nusd or 0) / 1e9))
-    said = f"Today until now {usd(found.today.cost_nusd)}; yesterday until the same time "
-    said += f"{usd(found.yesterday_by_now.cost_nusd)}, in all {usd(found.yesterday.cost_nusd)}."
-    ticks = [(hour / 24, f"{hour:02d}:00") for hour in (0, 6, 12, 18, 24)]
+    today = span_at("day", found.now_ns, found.zone)
+    yesterday = span_at("day", today.from_ns - 1, found.zone)
+    now = running_total(found.hours, today, found.now_ns)
+    before = running_total(found.hours, yesterday, yesterday.to_ns)
+    said = f"Today until now {usd(found.today.cost_nusd)}; "
+    if found.yesterday.calls:
+        said += f"yesterday until the same time {usd(found.yesterday_by_now.cost_nusd)}, "
+        said += f"in all {usd(found.yesterday.cost_nusd)}."
+    else:
+        said += "nothing was recorded yesterday."
     chart = Chart("hours", "Spending today and yesterday, added up hour by hour", said)
-    return lines(chart, [Line("before", before), Line("now", now)], ticks)
+    return lines(chart, [Line("before", before), Line("now", now)], hour_ticks(today, found.zone))
 
 
 def _hour_rows(found: Spending) -> list[tuple[str, Spent, Spent, bool]]:
@@ -206,8 +226,8 @@ def _hour_rows(found: Spending) -> list[tuple[str, Spent, Spent, bool]]:
     return [(hour, spent(days[0], hour), spent(days[1], hour), hour <= now) for hour in hours]
 
 
-def _named(on: Breakdown, dimension: str, of: Spent) -> list[Named]:
-    shares = on.shares[dimension]
+def _named(broken_down: Breakdown, dimension: str, spent: Spent) -> list[Named]:
+    shares = broken_down.shares[dimension]
     unnamed = {"model": "no model named", "project": "no project named", "agent": "main thread"}
     shown, rest = shares[:MOST_NAMES], shares[MOST_NAMES:]
     if len(rest) == 1:  # a line for it is as long as a line for the rest
@@ -218,27 +238,18 @@ def _named(on: Breakdown, dimension: str, of: Spent) -> list[Named]:
             each.name is None,
             each,
             share_bar(each.share),
-            rows_url(of.first_day, of.last_day, **{dimension: each.name}),
+            rows_url(spent.first_day, spent.last_day, **{dimension: each.name}),
         )
         for each in shown
     ]
     if rest:
-        others = _rest(rest)
+        others = Share.added(None, rest)
         found.append(Named(f"{len(rest):,} others", True, others, share_bar(others.share), None))
     return found
 
 
-def _rest(shares: Sequence[Share]) -> Share:
-    def total(name: str) -> Any:
-        known = [value for each in shares if (value := getattr(each, name)) is not None]
-        return sum(known) if known else None
-
-    return Share(None, *(total(name) for name in Share.__slots__[1:]))
-
-
 def _limit(standing: Standing, now_ns: int) -> Limit:
     used = None if standing.spent_nusd is None else standing.spent_nusd / standing.limit_nusd
-    passed = (now_ns - standing.span.from_ns) / (standing.span.to_ns - standing.span.from_ns)
     projected = standing.projected_nusd(now_ns)
     if standing.spent_nusd is None:
         said = "No call of it has a price."
@@ -249,16 +260,4 @@ def _limit(standing: Standing, now_ns: int) -> Limit:
     else:
         leads = f"At this pace {usd(projected)} at its end"
         said = f"{usd(standing.limit_nusd - standing.spent_nusd)} left. {leads}, {percent(standing.pace(now_ns))}."
-    return Limit(standing, used, share_bar(used, mark=passed), said)
-
-
-def _sources(health: Health) -> list[dict[str, Any]]:
-    """All but those that were only looked for, and are not looked for now."""
-    return [row for row in health.sources if health.recording or row["how"] != "not found"]
-
-
-def _notes(con: sqlite3.Connection, found: Spending, now_ns: int) -> Sequence[str]:
-    """What the figures of this month and the last leave out, as reports say it."""
-    since = str(found.last_month.first_day)
-    table = report(con, Question("monthly", since=since, zone=found.zone.key), now_ns / SECOND_NS)
-    return table.notes if table.rows else ()
+    return Limit(standing, used, share_bar(used, mark=passed(standing.span, now_ns)), said)

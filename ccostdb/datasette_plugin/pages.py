@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sqlite3
 import time
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
 from typing import Any, TypeVar
 
 from datasette import Request, Response
 from datasette.app import Datasette
 
+from ccostdb import written
 from ccostdb.clock import iso
-from ccostdb.datasette_plugin.figures import ago, clock, day_text, exact_usd, percent, short, table_url, usd
-from ccostdb.datasette_plugin.home import home
+from ccostdb.datasette_plugin.home import home, table_url
 from ccostdb.datasette_plugin.reading import home_zone, read, settings_of
 from ccostdb.errors import CcostError
 from ccostdb.health.doctor import NOTE, OK, PROBLEM
-from ccostdb.health.trouble import look
+from ccostdb.health.overview import look
 from ccostdb.settings import Settings
-
-# What templates write numbers and times with, as `figures.usd(…)`.
-FIGURES = {each.__name__: each for each in (ago, clock, day_text, exact_usd, percent, short, table_url, usd)}
 
 T = TypeVar("T")
 Reader = Callable[[sqlite3.Connection, Settings, int], T]
 
-WORDS = {OK: "well", NOTE: "look", PROBLEM: "trouble"}  # of a standing, as a class of the CSS
-NAVIGATION = {
-    "Home": "/-/ccostdb",
-    "Health": "/-/ccostdb/health",
-    "Charts": "/-/dashboards/ccostdb",
-    "Tables": "/ccostdb",
-}
+CLASSES = {OK: "well", NOTE: "look", PROBLEM: "trouble"}  # of the CSS, by state
 
 
 async def show_home(datasette: Datasette, request: Request) -> Response:
@@ -88,18 +76,10 @@ async def _page(
         "error": error,
         "db": settings_of(datasette).db,
         "zone": home_zone(datasette),
-        "figures": FIGURES,
+        "written": written,
+        "table_url": table_url,
         "iso": iso,
-        "words": WORDS,
-        "navigation": NAVIGATION,
-        "here": request.path.rstrip("/"),
-        "css": f"/-/static-plugins/ccostdb.datasette_plugin/ccostdb.css?{_css_mark()}",
+        "classes": CLASSES,
     }
     template = "ccostdb_error.html" if error else f"ccostdb_{name}.html"
     return Response.html(await datasette.render_template(template, context, request=request))
-
-
-@cache
-def _css_mark() -> str:
-    """Names the CSS, so that a browser never keeps an old one."""
-    return hashlib.sha256((Path(__file__).parent / "static" / "ccostdb.css").read_bytes()).hexdigest()[:8]

@@ -11,6 +11,8 @@ from math import floor, log10
 
 from markupsafe import Markup, escape
 
+from ccostdb.written import usd_tick
+
 # In a chart's own units, which are pixels where it is as wide as its page has room for.
 HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 200.0, 46.0, 6.0, 12.0, 24.0
 LETTER = 7.0  # the width of a letter of an axis
@@ -84,17 +86,6 @@ def share_bar(share: float | None, mark: float | None = None) -> Markup:
     if mark is not None:
         drawn += f'<rect class="mark" x="{min(99.5, 100 * mark):.2f}" width="0.5" height="6"/>'
     return Markup(f'<svg class="share" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">{drawn}</svg>')
-
-
-def usd_tick(value: float) -> str:
-    """Dollars of an axis: 0, $0.05, $2.50, $80, $1.5k."""
-    if value == 0:
-        return "0"
-    if value >= 10_000:
-        return f"${value / 1000:,.0f}k"
-    if value >= 1000:
-        return f"${value / 1000:,.1f}k".replace(".0k", "k")
-    return f"${value:,.0f}" if value == int(value) else f"${value:.{max(2, -floor(log10(value)))}f}"
 
 
 def nice_step(most: float, parts: int = 3) -> float:

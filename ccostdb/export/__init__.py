@@ -124,7 +124,7 @@ def _understand(con: sqlite3.Connection, since: str | None, until: str | None, t
     first = read_days(since, today)[0] if since else None
     last = read_days(until, today)[1] if until else None
     if first and last and first > last:
-        raise BadArgument(f"--since {since} is after --until {until}.")
+        raise BadArgument(f"The first day, {first}, is after the last, {last}.")
     return _Asked(first, last, zone, is_zoned=zone.key != home_tz)
 
 
@@ -148,7 +148,7 @@ def _of_view(con: sqlite3.Connection, name: str, asked: _Asked) -> tuple[str, Ma
     columns = [column[0] for column in con.execute(f'select * from "{name}" limit 0').description]
     when = next((column for column in _WHEN if column in columns), None)
     if when is None:
-        raise BadArgument(f"{name} says no time: --since and --until do not go with it.")
+        raise BadArgument(f"{name} says no time: it cannot be asked for some days.")
     kind = "" if when == "day" else "_ns" if when.endswith("_ns") else "_at"
     within = _within(_SESSION_BEGAN if name == "daemon_sessions" else when, kind, asked.bounds)
     return f'select * from "{name}" where {within}', asked.bounds
@@ -170,7 +170,7 @@ def _of_query(
             hint = nearest(each, known) if known else "It has none."
             raise BadArgument(f"{name} has no parameter {each[:80]!r}.", hint)
     if asked.bounds and not asked.bounds.keys() & known:
-        raise BadArgument(f"{name} is of no days: --since and --until do not go with it.")
+        raise BadArgument(f"{name} is of no days: it cannot be asked for some.")
     if asked.is_zoned:
         from ccostdb.rollups import use_zone
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import islice
+from itertools import chain
 from typing import Any, BinaryIO
 
 from ccostdb.errors import CcostError
-from ccostdb.export.kinds import kind_of
-from ccostdb.export.text import Row
+from ccostdb.export.text import Row, batches
+from ccostdb.kinds import kind_of
 
 ROWS_PER_GROUP = 20_000
 
@@ -30,18 +30,15 @@ def write_parquet(columns: Sequence[str], rows: Iterable[Row], out: BinaryIO) ->
     column holds what its first rows did not let expect.
     """
     pa = require_pyarrow()
-    each = iter(rows)
-    batch = list(islice(each, ROWS_PER_GROUP))
+    each = batches(rows, ROWS_PER_GROUP)
+    batch = next(each, [])
     schema = pa.schema(
         [(name, _type(pa, name, cells)) for name, cells in zip(columns, _cells(columns, batch), strict=True)]
     )
     with pa.parquet.ParquetWriter(out, schema, compression="zstd") as writer:
-        while True:
-            arrays = [_array(pa, field, cells) for field, cells in zip(schema, _cells(columns, batch), strict=True)]
-            writer.write_table(pa.table(arrays, schema=schema), row_group_size=ROWS_PER_GROUP)
-            batch = list(islice(each, ROWS_PER_GROUP))
-            if not batch:
-                return
+        for group in chain([batch], each):
+            arrays = [_array(pa, field, cells) for field, cells in zip(schema, _cells(columns, group), strict=True)]
+            writer.write_table(pa.table(arrays, schema=schema))
 
 
 def _cells(columns: Sequence[str], batch: list[Row]) -> list[Row]:
@@ -52,11 +49,11 @@ def _cells(columns: Sequence[str], batch: list[Row]) -> list[Row]:
 def _type(pa: Any, name: str, cells: Row) -> Any:
     """The type that a name stands for, where the first cells are of it; else what they are, else text."""
     by_name = {
-        "time": pa.timestamp("ns", tz="UTC"),
+        "moment": pa.timestamp("ns", tz="UTC"),
         "day": pa.date32(),
-        "truth": pa.bool_(),
-        "number": pa.float64(),
-        "count": pa.int64(),
+        "flag": pa.bool_(),
+        **dict.fromkeys(("identity", "count"), pa.int64()),
+        **dict.fromkeys(("money", "rate", "share", "number"), pa.float64()),
     }.get(kind_of(name))
     kinds = set(map(type, cells)) - {type(None)}
     by_value = {

@@ -1,4 +1,4 @@
-"""Rows → CSV, JSON and NDJSON, as chunks of text: some hundred rows each, so that nothing is ever held whole. Pure."""
+"""Rows → CSV, JSON and NDJSON, in chunks: some hundred rows, or fewer long ones: nothing is held whole. Pure."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import csv
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import StringIO
-from itertools import islice
 from json import JSONEncoder
 
 Row = Sequence[object]
 Chunks = Callable[[Sequence[str], Iterable[Row]], Iterator[str]]
 
 ROWS_PER_CHUNK = 500
+MOST_LETTERS = 8_000_000  # of the texts in rows that are held at once, beside the last of them
 # A spreadsheet runs a text cell that begins so (OWASP, "CSV Injection"), full-width forms included.
 _RUN_BY_SPREADSHEETS = tuple("=+-@\t\r\n＝＋－＠")
 _IS_RUN = re.compile(rf"(?:^|\0)[{re.escape(''.join(_RUN_BY_SPREADSHEETS))}]")
+_LONG = (str, bytes)
 _NUMBERS = frozenset({int, float, type(None)})
 _AS_JSON = JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
@@ -23,14 +24,14 @@ _AS_JSON = JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 def csv_chunks(columns: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
     """CSV with a header. NULL is an empty cell; a text that a spreadsheet would run gets a `'`; bytes are hex."""
     yield _csv([[_csv_cell(name) for name in columns]])
-    for batch in _batches(rows):
+    for batch in batches(rows, ROWS_PER_CHUNK):
         yield _csv(_safe(batch))
 
 
 def json_chunks(columns: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
     """A list of objects, one a line."""
     start = "["
-    for batch in _batches(rows):
+    for batch in batches(rows, ROWS_PER_CHUNK):
         yield "".join((start, "\n", ",\n".join(_objects(columns, batch))))
         start = ","
     yield "[]\n" if start == "[" else "\n]\n"
@@ -38,16 +39,24 @@ def json_chunks(columns: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
 
 def ndjson_chunks(columns: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
     """One object a line."""
-    for batch in _batches(rows):
+    for batch in batches(rows, ROWS_PER_CHUNK):
         yield "".join(f"{line}\n" for line in _objects(columns, batch))
 
 
 CHUNKS: dict[str, Chunks] = {"csv": csv_chunks, "json": json_chunks, "ndjson": ndjson_chunks}
 
 
-def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    each = iter(rows)
-    while batch := list(islice(each, ROWS_PER_CHUNK)):
+def batches(rows: Iterable[Row], most_rows: int) -> Iterator[list[Row]]:
+    """The rows in lists of so many; one ends earlier where the texts and bytes in it are long."""
+    batch: list[Row] = []
+    letters = 0
+    for row in rows:
+        batch.append(row)
+        letters += sum([len(cell) for cell in row if cell.__class__ in _LONG])
+        if len(batch) == most_rows or letters > MOST_LETTERS:
+            yield batch
+            batch, letters = [], 0
+    if batch:
         yield batch
 
 

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import importlib.util
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ccostdb.budgets.entries import read_budgets
-from ccostdb.budgets.standing import Standing, usd_text
+from ccostdb.budgets.standing import Standing
 from ccostdb.clock import DAY_NS, SECOND_NS, iso
 from ccostdb.errors import BadSettings, CcostError
 from ccostdb.jobs.backup import backup_folder, copied_ns, copies
 from ccostdb.lock import SQLITE_FLOOR, is_written
 from ccostdb.logs import hidden, secrets_of
 from ccostdb.prices.entries import check_entries
-from ccostdb.reports.budgets import standings_now
+from ccostdb.reports.budgets import limits_now
 from ccostdb.resources import sql
 from ccostdb.schema import Condition, inspect, open_reader, schema_version
 from ccostdb.settings import KEYS, LISTS, Key, Settings
+from ccostdb.words import count_of, repeated
+from ccostdb.written import usd
 
 OK, NOTE, PROBLEM = "ok", "note", "problem"
 CLOCK_SLACK_NS = 300 * SECOND_NS  # machines differ by seconds
@@ -29,6 +32,7 @@ CLOCK_SLACK_NS = 300 * SECOND_NS  # machines differ by seconds
 FAILED_LATELY_NS = 2 * DAY_NS
 BACKUP_LATE_NS = 2 * DAY_NS
 OVERLAP_HOURS, OVERLAP_SHARE = 3, 0.8  # fewer hours in common, or fewer alike, may be chance
+MODELS_NAMED = 3  # of those without a price; there may be many
 DAMAGED = "Keep a copy of the file, then restore a backup."
 
 
@@ -77,12 +81,12 @@ def _findings(settings: Settings, now_ns: int) -> Iterator[Finding]:
             condition = inspect(settings)
             yield from _counted(condition)
             yield from _sources(con, settings.db)
-            yield from _rejects(con)
+            yield from reject_findings(_rows(con, sql("queries/reject_reasons.sql")))
             yield from _daemon_events(con)
             yield from _overlap(con)
             yield from _prices(con, condition)
             yield from _jobs(con, settings, now_ns)
-            yield from _budgets(con, settings, now_ns)
+            yield from reached_limits(limits_now(con, settings, now_ns)[0])  # a typo is told among the settings
     except CcostError as error:
         yield Finding("ledger", "file", PROBLEM, error.message, error.hint)
     except sqlite3.OperationalError as error:
@@ -171,22 +175,29 @@ def _sources(con: sqlite3.Connection, path: Path) -> Iterator[Finding]:
         last = f", last event {row['last_event_at']}" if row["last_event_at"] else ""
         how, state, detail = row["outcome"] or row["state"] or "never run", OK, row["error"]
         if row["outcome"] == "failed":
-            # One that never said a word was perhaps only looked for at a wrong address.
-            state, how = (PROBLEM, how) if row["frames"] else (NOTE, f"not found at {row['address']}")
+            state, how = (NOTE, f"not found at {row['address']}") if is_absent(row) else (PROBLEM, how)
         elif row["last_run_at"] and row["outcome"] is None and not is_written(path):
             how, state, detail = f"killed while {how}", NOTE, "The next ingest goes on where it stopped."
         yield Finding("sources", row["source"], state, f"{how}, rows: {row['rows']:,}{last}{counted}", detail)
         if row["gaps"] and row["kind"] != "ccd":  # of whose gaps another line tells: no calls are missing there
             calls = "unknown" if row["missing_calls"] is None else f"{row['missing_calls']:,}"
-            money = "" if row["missing_cost_usd"] is None else f", ${row['missing_cost_usd']:,.2f}"
+            money = "" if row["missing_cost_usd"] is None else f", {usd(row['missing_cost_usd'] * 1e9)}"
             value = f"gaps: {row['gaps']:,}, missing calls: {calls}{money}"
             yield Finding("sources", row["source"], NOTE, value, "See them: ccostdb export gaps")
 
 
-def _rejects(con: sqlite3.Connection) -> Iterator[Finding]:
-    for row in _rows(con, sql("queries/reject_reasons.sql")):
-        value = f"rejected {row['times']:,} ×: {row['reason']}"
-        yield Finding("sources", row["source"], NOTE, value, "See them: ccostdb export rejects")
+def is_absent(row: Mapping[str, Any]) -> bool:
+    """Whether a source of source_health never said a word: perhaps it was only looked for at a wrong address."""
+    return row["outcome"] == "failed" and not row["frames"]
+
+
+def reject_findings(rows: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    """One of each source, with the most frequent of its reasons; `rows` are those of reject_reasons."""
+    for source in dict.fromkeys(row["source"] for row in rows):
+        reasons = [row for row in rows if row["source"] == source]
+        more = f", and {count_of(len(reasons) - 1, 'other reason')}" if len(reasons) > 1 else ""
+        value = f"rejected {sum(row['times'] for row in reasons):,} ×: {reasons[0]['reason']}{more}"
+        yield Finding("sources", source, NOTE, value, "See them: ccostdb export rejects")
 
 
 def _daemon_events(con: sqlite3.Connection) -> Iterator[Finding]:
@@ -224,14 +235,29 @@ def _prices(con: sqlite3.Connection, condition: Condition) -> Iterator[Finding]:
     if not condition.is_priced:
         hint = "Compute the costs with them: ccostdb reprice"
         yield Finding("prices", "price book", NOTE, "prices have changed since", hint)
-    for row in _rows(con, sql("queries/unpriced_models.sql")):
-        model = row["model"] or "no model named"
-        if row["calls"]:
-            hint = "Give a rate under [[price]] in the settings, then: ccostdb reprice"
-            yield Finding("prices", model, PROBLEM, f"calls without a price: {row['calls']:,}", hint)
-        if row["unsplit_calls"]:
-            hint = "No rate can price these: the source sends neither cost nor kinds of tokens."
-            yield Finding("prices", model, NOTE, f"calls without a cost: {row['unsplit_calls']:,}", hint)
+    yield from price_findings(_rows(con, sql("queries/models_without_price.sql")))
+
+
+def price_findings(rows: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    """One of the calls that a rate would price, one of those that none can; `rows`: those of models_without_price."""
+    priceable: Counter[str] = Counter()
+    unsplit: Counter[str] = Counter()
+    for row in rows:
+        model = repeated(row["model"] or "no model named", 60)
+        priceable[model] += row["unpriced_calls"] - row["unsplit_calls"]
+        unsplit[model] += row["unsplit_calls"]
+    hint = "Give a rate under [[price]] in the settings, then: ccostdb reprice"
+    yield from _lacking("a price", +priceable, PROBLEM, hint)
+    hint = "No rate can price these: the source sends neither cost nor kinds of tokens."
+    yield from _lacking("a cost", +unsplit, NOTE, hint)
+
+
+def _lacking(what: str, calls: Counter[str], state: str, hint: str) -> Iterator[Finding]:
+    if calls:
+        named = ", ".join(model for model, _ in calls.most_common(MODELS_NAMED))
+        more = f" and {len(calls) - MODELS_NAMED:,} more" if len(calls) > MODELS_NAMED else ""
+        value = f"{count_of(calls.total(), 'call')} of {count_of(len(calls), 'model')} without {what}: {named}{more}"
+        yield Finding("prices", "price book", state, value, hint)
 
 
 def _clock(con: sqlite3.Connection, now_ns: int) -> Iterator[Finding]:
@@ -276,20 +302,11 @@ def _newest_backup_ns(con: sqlite3.Connection, settings: Settings) -> int | None
     return None
 
 
-def _budgets(con: sqlite3.Connection, settings: Settings, now_ns: int) -> Iterator[Finding]:
-    try:
-        budgets = read_budgets(settings)
-    except BadSettings:  # told among the settings
-        return
-    yield from reached_limits(standings_now(con, budgets, now_ns))
-
-
 def reached_limits(standings: Iterable[Standing]) -> Iterator[Finding]:
     """The budgets of which all is spent."""
     for each in standings:
         if each.is_reached(1.0):
-            spent_usd = (each.spent_nusd or 0) / 1e9
-            value = f"${spent_usd:,.2f} spent in {each.span.label}, of ${usd_text(each.limit_nusd)}"
+            value = f"{usd(each.spent_nusd)} spent in {each.span.label}, of {usd(each.limit_nusd)}"
             yield Finding("budgets", each.budget, NOTE, value, "See all: ccostdb budget")
 
 

@@ -6,7 +6,6 @@ A page in a browser can learn nothing here: the Host must be ours, and no other 
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import re
 import socket
@@ -19,21 +18,18 @@ from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
-from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from ccostdb.errors import CcostError
 from ccostdb.health.metrics import CONTENT_TYPE, metrics_text
 from ccostdb.health.vitals import Vitals, health_json, highest_run_id, watching
 from ccostdb.logs import hidden, secrets_of
-from ccostdb.loopback import is_loopback, target
+from ccostdb.loopback import STOP_S, QuietServer, is_loopback, listen, target
 from ccostdb.settings import Settings
 
 LOOK_S = 1.0  # between two looks at the ledger
 PATIENCE_S = 5.0  # the longest life of a connection: it is asked one thing, and the answer is there
 MOST_CONNECTIONS = 64
 MOST_HEAD_BYTES = 16 * 1024
-STOP_S = 1.0
 PATHS = ("/health", "/metrics")
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:]+)(?::[0-9]{1,5})?")
 
@@ -67,25 +63,12 @@ class Endpoint:
 
     def start(self) -> None:
         """Takes the port and answers. Raises CcostError where it cannot be had."""
-        listener = _listen(self._host, self._port)
+        hint = "Choose others with --health-host HOST and --health-port PORT; port 0: none."
+        listener = listen(self._host, self._port, hint)
         self._port = listener.getsockname()[1]
         self._after_run_id = highest_run_id(self._settings.db)
-        config = Config(
-            self._answer,
-            http=_Connection,
-            ws="none",
-            loop="asyncio",
-            lifespan="off",
-            interface="asgi3",
-            log_config=None,
-            log_level=logging.ERROR,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            h11_max_incomplete_event_size=MOST_HEAD_BYTES,
-            timeout_graceful_shutdown=1,
-        )
-        self._server = Server(config)
+        bounds: dict[str, Any] = {"http": _Connection, "h11_max_incomplete_event_size": MOST_HEAD_BYTES}
+        self._server = QuietServer(self._answer, lifespan="off", **bounds)
         self._thread = Thread(target=lambda: asyncio.run(self._serve(listener)), name="endpoint", daemon=True)
         self._thread.start()
 
@@ -189,21 +172,3 @@ class _Connection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._end.cancel()
         super().connection_lost(exc)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """The port, bound. Raises CcostError."""
-    hint = "Choose another with --health-port PORT, or 0 for none."
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family)
-    except (OSError, UnicodeError) as error:
-        number = error.errno if isinstance(error, OSError) else None
-        if number == errno.EADDRINUSE:
-            raise CcostError(f"Port {port} of {host} is in use, so /health cannot answer there.", hint) from error
-        if number in (errno.EACCES, errno.EPERM):
-            raise CcostError(f"/health may not answer at port {port} of {host}.", hint) from error
-        hint = "Choose one with --health-host HOST, such as 127.0.0.1."
-        raise CcostError(
-            f"/health cannot answer at port {port} of {host}: this machine has no such address.", hint
-        ) from error

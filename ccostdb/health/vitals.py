@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,14 @@ import msgspec
 
 from ccostdb import __version__
 from ccostdb.budgets import used
-from ccostdb.budgets.standing import Standing, usd_text
+from ccostdb.budgets.standing import Standing
 from ccostdb.clock import iso
 from ccostdb.logs import secrets_of, without_secrets
 from ccostdb.resources import sql
 from ccostdb.schema import read_only_uri
 from ccostdb.settings import Settings
 from ccostdb.words import repeated
+from ccostdb.written import usd_text
 
 RATE_S = 60.0  # events a second are those of this time
 BUDGETS_S = 60.0  # how old those may grow where nothing is stored
@@ -181,7 +182,7 @@ class Watch:
         self._ledger_due_s = 0.0
         self._rows: list[Row] = []
         self._ledger = LedgerVitals()
-        self._counts: deque[tuple[float, dict[str, int]]] = deque()  # events of each source, of the last RATE_S
+        self._rates = Rates()
         self._newest: dict[str, tuple[int, float]] = {}  # its newest event, and how old that was when it was stored
 
     async def look(self, uptime_s: float) -> Vitals:
@@ -235,33 +236,53 @@ class Watch:
                 self._newest[name] = event_ns, max(0.0, (row["updated_ns"] - event_ns) / 1e9)
 
     def _sources(self, uptime_s: float) -> list[SourceVitals]:
-        self._counts.append((uptime_s, {row["source"]: row["events"] for row in self._rows}))
-        while uptime_s - self._counts[0][0] > RATE_S:
+        found = sources_of(self._rows, self._ledger.losses, self._rates.at(uptime_s, self._rows))
+        lags = zip(found, (self._newest.get(row["source"], (0, None))[1] for row in self._rows), strict=True)
+        return [replace(each, lag_s=lag_s) for each, lag_s in lags]
+
+
+class Rates:
+    """Events a second of each source, from what it was seen to have had."""
+
+    def __init__(self) -> None:
+        self._counts: deque[tuple[float, dict[str, int]]] = deque()  # of the last RATE_S
+
+    def at(self, time_s: float, rows: Sequence[Row]) -> dict[str, float]:
+        """Those of the last RATE_S, or since the first look; `rows` are those of process_sources now."""
+        self._counts.append((time_s, {row["source"]: row["events"] for row in rows}))
+        while time_s - self._counts[0][0] > RATE_S:
             self._counts.popleft()
         then_s, then = self._counts[0]
-        losses = {row["source"]: row for row in self._ledger.losses}
-        return [
-            SourceVitals(
-                name=repeated(row["source"]),
-                kind=row["kind"],
-                state=_state(row),
-                error=None if row["error"] is None else repeated(row["error"], 1000),
-                **{name: row[name] for name in ("updated_ns", "connections", "frames", "events", "last_event_ns")},
-                events_per_s=(row["events"] - then.get(row["source"], 0)) / max(1.0, uptime_s - then_s),
-                lag_s=self._newest.get(row["source"], (0, None))[1],
-                saturation=row["saturation"],
-                gaps=losses.get(row["source"], {}).get("gaps", 0),
-                rejected=losses.get(row["source"], {}).get("rejected", 0),
-            )
-            for row in self._rows
-        ]
+        now = self._counts[-1][1]
+        return {name: (events - then.get(name, 0)) / max(1.0, time_s - then_s) for name, events in now.items()}
 
 
-def _state(row: Row) -> str:
-    """What a source does. A run that has ended is over, unless it failed."""
+def sources_of(
+    rows: Sequence[Row], losses: Sequence[Row], rates: Mapping[str, float], *, is_running: bool = True
+) -> list[SourceVitals]:
+    """Rows of process_sources and source_losses → the sources, without lags. Not running: of a process that is gone."""
+    lost = {row["source"]: row for row in losses}
+    none: Row = {"gaps": 0, "rejected": 0}
+    copied = ("kind", "updated_ns", "connections", "frames", "events", "last_event_ns", "saturation")
+    return [
+        SourceVitals(
+            **{name: row[name] for name in copied},
+            **{name: lost.get(row["source"], none)[name] for name in none},
+            name=repeated(row["source"]),
+            state=_state(row, is_running=is_running),
+            error=None if row["error"] is None else repeated(row["error"], 1000),
+            events_per_s=rates[row["source"]] if is_running else 0.0,
+            lag_s=None,
+        )
+        for row in rows
+    ]
+
+
+def _state(row: Row, *, is_running: bool) -> str:
+    """What a source does. A run that has ended is over, unless it failed; so is one whose process is gone."""
     if row["outcome"] is not None:
         return "error" if row["outcome"] == "failed" else "ended"
-    return row["state"] or "connecting"
+    return (row["state"] or "connecting") if is_running else "ended"
 
 
 def _size(path: Path) -> int | None:

@@ -15,6 +15,7 @@ from ccostdb.resources import sql
 from ccostdb.setting_values import read_zone
 from ccostdb.views import report_sql
 from ccostdb.words import count_of, nearest
+from ccostdb.written import usd
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -102,8 +103,19 @@ def report(con: sqlite3.Connection, question: Question, now_s: float) -> Table:
     view, keys = _view(question.kind, question.by)
     asked = _understand(con, question, now_s)
     columns, rows = asked.select(view, f"order by {_order(question)}")
-    notes = [*_uncounted(asked), *_unpriced(asked, columns, rows), *_gaps(asked)] if rows else [_nothing(asked)]
+    notes = _left_out(asked, columns, rows) if rows else [_nothing(asked)]
     return Table(columns, rows, keys, tuple(notes))
+
+
+def left_out(con: sqlite3.Connection, question: Question, now_s: float) -> tuple[str, ...]:
+    """What totals of the calls that were asked for leave out, and why, a sentence each."""
+    return tuple(_left_out(_understand(con, question, now_s)))
+
+
+def _left_out(asked: _Asked, columns: Sequence[str] = (), rows: Sequence[Row] = ()) -> Iterator[str]:
+    yield from _uncounted(asked)
+    yield from _unpriced(asked, columns, rows)
+    yield from _gaps(asked)
 
 
 def _view(kind: str, by: str | None) -> tuple[str, int]:
@@ -131,7 +143,7 @@ def _understand(con: sqlite3.Connection, question: Question, now_s: float) -> _A
     since = read_days(question.since, today)[0] if question.since else None
     until = read_days(question.until, today)[1] if question.until else None
     if since and until and since > until:
-        raise BadArgument(f"--since {since} is after --until {until}.")
+        raise BadArgument(f"The first day, {since}, is after the last, {until}.")
     _check_source(con, question.source)
     is_zoned = zone.key != home_zone
     if is_zoned:
@@ -203,7 +215,7 @@ def _uncounted(asked: _Asked) -> Iterator[str]:
 
 
 def _unpriced(asked: _Asked, columns: Sequence[str], rows: Sequence[Row]) -> Iterator[str]:
-    """The calls whose cost is unknown, by model."""
+    """The calls whose cost is unknown, by model. Where the rows of a report say it, and none has any, nobody looks."""
     if "unpriced_calls" in columns and not any(row[columns.index("unpriced_calls")] for row in rows):
         return
     names, found = asked.select("model_costs", "where unpriced_calls > 0 order by unpriced_calls desc, 1")
@@ -220,12 +232,12 @@ def _gaps(asked: _Asked) -> Iterator[str]:
     since = midnight_ns(asked.since, asked.zone) if asked.since else None
     until = midnight_ns(asked.until + timedelta(days=1), asked.zone) if asked.until else None
     values = {"since_ns": since, "until_ns": until, "source": asked.question.source}
-    calls, usd, restarts = asked.con.execute(sql("queries/missing.sql"), values).fetchone()
+    calls, cost_usd, restarts = asked.con.execute(sql("queries/missing.sql"), values).fetchone()
     if calls:
-        yield f"Missing, so in no total: {count_of(calls, 'call')}, {_usd(usd)} (ccostdb export gaps)."
+        yield f"Missing, so in no total: {count_of(calls, 'call')}, {_usd(cost_usd)} (ccostdb export gaps)."
     if restarts:
         yield f"Missing, so in no total: calls of unknown number, in {count_of(restarts, 'restart')}."
 
 
 def _usd(amount: Any) -> str:
-    return "unknown cost" if amount is None else f"${amount:,.2f}" if abs(amount) >= 1 else f"${amount:,.4f}"
+    return "unknown cost" if amount is None else usd(amount * 1e9)

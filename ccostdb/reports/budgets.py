@@ -9,10 +9,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 
-from ccostdb.budgets.entries import FILTERS, Budget
+from ccostdb.budgets.entries import FILTERS, Budget, read_budgets
 from ccostdb.budgets.standing import LIMITS, Standing, spans_at, spent_question, standings
 from ccostdb.clock import SECOND_NS, iso
-from ccostdb.reports import Question, Row, Table, report
+from ccostdb.errors import BadSettings
+from ccostdb.reports import Question, Row, Table, left_out
+from ccostdb.settings import Settings
 
 COLUMNS = (
     *("budget", "period", "period_label", "limit_usd", "spent_usd", "left_usd", "used_share", "pace"),
@@ -34,6 +36,15 @@ def standings_now(con: sqlite3.Connection, budgets: Sequence[Budget], now_ns: in
         return []
     spans = spans_at(now_ns, home_tz)
     return standings(spans, limits, con.execute(*spent_question(spans, limits)))
+
+
+def limits_now(con: sqlite3.Connection, settings: Settings, now_ns: int) -> tuple[list[Standing], BadSettings | None]:
+    """Every limit of the settings' budgets as it stands now, or why they cannot be read."""
+    try:
+        budgets = read_budgets(settings)
+    except BadSettings as error:
+        return [], error
+    return standings_now(con, budgets, now_ns) if budgets else [], None
 
 
 def budget_report(con: sqlite3.Connection, budgets: Sequence[Budget], now_ns: int) -> tuple[Table, list[Standing]]:
@@ -65,10 +76,8 @@ def _usd(nusd: int | None) -> float | None:
 def _left_out(con: sqlite3.Connection, found: Sequence[Standing], now_ns: int) -> Iterator[str]:
     """What no total has of the longest of these periods, as reports say it."""
     since = min(standing.span.first_day for standing in found)
-    (home_tz,) = con.execute("select home_tz from ledger").fetchone()
-    daily = report(con, Question("daily", since=str(since), zone=home_tz), now_ns / SECOND_NS)
-    if daily.rows:
-        yield from (f"Since {since}, {note[0].lower()}{note[1:]}" for note in daily.notes)
+    for note in left_out(con, Question(since=str(since)), now_ns / SECOND_NS):
+        yield f"Since {since}, {note[0].lower()}{note[1:]}"
 
 
 def _unknown_names(con: sqlite3.Connection, budgets: Sequence[Budget]) -> Iterator[str]:

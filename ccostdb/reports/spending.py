@@ -12,18 +12,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from ccostdb.budgets.entries import Span, span_at
-from ccostdb.budgets.standing import Standing
-from ccostdb.clock import SECOND_NS
+from ccostdb.budgets.standing import projected_nusd, spans_at
+from ccostdb.clock import SECOND_NS, Span, span_at
 from ccostdb.resources import sql
 
 DIMENSIONS = ("model", "project", "agent")
+PERIODS = {"today": "today", "week": "this week", "month": "this month", "last_month": "last month"}  # of a breakdown
 HOUR_NS = 3600 * SECOND_NS
-MOST_HOURLY_DAYS = 7
 CHART_DAYS = 30  # at least so many days are in Spending.days
+
+Number = TypeVar("Number", int, float)
 
 _MEASURES = (
     *("calls", "errors", "unpriced_calls", "cost_nusd", "savings_nusd", "input_tokens", "output_tokens"),
@@ -71,11 +72,6 @@ class Pace:
     projected_day_nusd: int | None
     projected_month_nusd: int | None
 
-    @property
-    def projected_hour_nusd(self) -> int | None:
-        """What the next hour will cost, if it goes on as the last did."""
-        return self.cost_nusd_per_hour
-
 
 @dataclass(frozen=True, slots=True)
 class Spending:
@@ -99,6 +95,11 @@ class Spending:
     days: tuple[Spent, ...]
     hours: tuple[Spent, ...]
 
+    def period(self, name: str) -> Spent:
+        """One of PERIODS."""
+        spent: Spent = getattr(self, name)
+        return spent
+
 
 @dataclass(frozen=True, slots=True)
 class Share:
@@ -112,6 +113,12 @@ class Share:
     savings_nusd: int | None
     total_tokens: int | None
 
+    @classmethod
+    def added(cls, name: str | None, shares: Sequence[Share]) -> Share:
+        """Several as one; a sum is None where none of them knows it."""
+        sums: list[Any] = [_total([getattr(each, field) for each in shares]) for field in cls.__slots__[1:]]
+        return cls(name, *sums)
+
 
 @dataclass(frozen=True, slots=True)
 class Breakdown:
@@ -122,14 +129,14 @@ class Breakdown:
 
     shares: dict[str, list[Share]]
     response_cache_hits: int
-    response_cache_savings_nusd: float | None
+    response_cache_savings_nusd: int | None
 
 
 def spending(con: sqlite3.Connection, now_ns: int) -> Spending:
     """What was spent until now. In one transaction, all of it is of one moment."""
     (home_tz,) = con.execute("select home_tz from ledger").fetchone()
     zone = ZoneInfo(home_tz)
-    spans = {period: span_at(period, now_ns, zone) for period in ("day", "week", "month")}
+    spans = spans_at(now_ns, home_tz)
     last = {period: span_at(period, span.from_ns - 1, zone) for period, span in spans.items()}
     today = spans["day"].first_day
     then_ns = {period: _same_time_ns(period, now_ns, span, zone) for period, span in last.items()}
@@ -146,7 +153,7 @@ def spending(con: sqlite3.Connection, now_ns: int) -> Spending:
 
     def by_now(period: str) -> Spent:
         rest = _running_hour(con, _local(then_ns[period], zone), then_ns[period])
-        return _until(rest, last[period], days, hours)
+        return _until(rest, whole(last[period]), days, hours)
 
     found = {period: whole(span) for period, span in spans.items()}
     return Spending(
@@ -168,10 +175,9 @@ def by_day(con: sqlite3.Connection, first_day: date, last_day: date) -> list[Spe
 
 
 def by_hour(con: sqlite3.Connection, days: Iterable[date]) -> list[Spent]:
-    """The local hours with calls of these days, seven at most; an hour that comes twice in autumn is two."""
-    asked = sorted({str(day) for day in days})
-    values: dict[str, str | None] = {f"day_{number}": None for number in range(1, MOST_HOURLY_DAYS + 1)}
-    values |= {f"day_{number}": day for number, day in enumerate(asked, start=1)}
+    """The local hours with calls of these days, four at most; an hour that comes twice in autumn is two."""
+    values = dict.fromkeys(("day_1", "day_2", "day_3", "day_4"))
+    values |= {f"day_{number}": str(day) for number, day in enumerate({*days}, start=1)}
     rows = con.execute(sql("queries/spent_by_hour.sql"), values)
     return [Spent(row[0], *(date.fromisoformat(row[0][:10]),) * 2, *row[1:]) for row in map(tuple, rows)]
 
@@ -183,12 +189,8 @@ def breakdowns(con: sqlite3.Connection, first_day: date, last_day: date) -> Brea
     values = {"first_day": str(first_day), "last_day": str(last_day)}
     rows = cursor.execute(sql("queries/spent_by_name.sql"), values).fetchall()
     shares = {dimension: _shares(rows, dimension) for dimension in DIMENSIONS}
-    return Breakdown(shares, sum(row["response_cache_hits"] for row in rows), _response_savings(rows))
-
-
-def breakdown(con: sqlite3.Connection, dimension: str, first_day: date, last_day: date) -> list[Share]:
-    """What was spent on each `model`, `project` or `agent` in some days, both ends included, the dearest first."""
-    return breakdowns(con, first_day, last_day).shares[dimension]
+    hits, saved_nusd = sum(row["response_cache_hits"] for row in rows), _total([row[-1] for row in rows])
+    return Breakdown(shares, hits, (None if hits else 0) if saved_nusd is None else round(saved_nusd))
 
 
 def added_up(label: str, first_day: date, last_day: date, parts: Iterable[Spent]) -> Spent:
@@ -204,7 +206,7 @@ def _day_of(hours: Sequence[Spent], day: date) -> list[Spent]:
     return [found] if found.calls else []
 
 
-def _total(values: Sequence[int | None]) -> int | None:
+def _total(values: Sequence[Number | None]) -> Number | None:
     known = [value for value in values if value is not None]
     return sum(known) if known else None
 
@@ -216,12 +218,12 @@ def _running_hour(con: sqlite3.Connection, then: datetime, then_ns: int) -> Spen
     return Spent(label, then.date(), then.date(), *_between(con, from_ns, then_ns))
 
 
-def _until(rest: Spent, span: Span, days: Sequence[Spent], hours: Sequence[Spent]) -> Spent:
+def _until(rest: Spent, whole: Spent, days: Sequence[Spent], hours: Sequence[Spent]) -> Spent:
     """A period up to a moment in it: whole days, whole hours of its day, and `rest`, the hour that had begun."""
     day = rest.first_day
     parts = [each for each in days if each.first_day < day]
     parts += [each for each in hours if each.first_day == day and _start_ns(each) < _start_ns(rest)]
-    return added_up(span.label, span.first_day, day, [*parts, rest])
+    return added_up(whole.label, whole.first_day, min(day, whole.last_day), [*parts, rest])
 
 
 def _between(con: sqlite3.Connection, from_ns: int, to_ns: int) -> Sequence[Any]:
@@ -233,11 +235,8 @@ def _pace(con: sqlite3.Connection, now_ns: int, spans: dict[str, Span], found: d
     """As budgets reckon it, and the last hour from its calls."""
     hour = Spent("", spans["day"].first_day, spans["day"].first_day, *_between(con, now_ns - HOUR_NS, now_ns))
 
-    def projected(period: str) -> int | None:
-        return Standing("", period, spans[period], 0, found[period].cost_nusd).projected_nusd(now_ns)
-
-    cost_nusd = hour.cost_nusd if hour.calls else 0
-    return Pace(hour.calls, cost_nusd, projected("day"), projected("month"))
+    ends = (projected_nusd(spans[period], found[period].cost_nusd, now_ns) for period in ("day", "month"))
+    return Pace(hour.calls, hour.cost_nusd if hour.calls else 0, *ends)
 
 
 def _same_time_ns(period: str, now_ns: int, last: Span, zone: ZoneInfo) -> int:
@@ -266,30 +265,12 @@ def _start_ns(hour: Spent) -> int:
 
 def _shares(rows: Sequence[sqlite3.Row], dimension: str) -> list[Share]:
     by_name = defaultdict(list)
-    for row in rows:
-        by_name[row[dimension]].append(row)
     all_nusd = sum(row["cost_nusd"] or 0 for row in rows)
-    found = []
-    for name, cells in by_name.items():
-        names = ("calls", "unpriced_calls", "cost_nusd", "savings_nusd", "total_tokens")
-        calls, unpriced, cost_nusd, savings_nusd, tokens = (_total([cell[each] for cell in cells]) for each in names)
-        share = cost_nusd / all_nusd if cost_nusd is not None and all_nusd else None
-        found.append(Share(name, share, calls or 0, unpriced or 0, cost_nusd, savings_nusd, tokens))
+    for row in rows:
+        share = row["cost_nusd"] / all_nusd if row["cost_nusd"] is not None and all_nusd else None
+        measures = ("calls", "unpriced_calls", "cost_nusd", "savings_nusd", "total_tokens")
+        by_name[row[dimension]].append(Share(row[dimension], share, *(row[each] for each in measures)))
+    found = [Share.added(name, parts) for name, parts in by_name.items()]
     found.sort(key=lambda each: each.name or "")
     found.sort(key=attrgetter("calls"), reverse=True)
     return sorted(found, key=lambda each: -1 if each.cost_nusd is None else each.cost_nusd, reverse=True)
-
-
-def _response_savings(rows: Sequence[sqlite3.Row]) -> float | None:
-    """The tokens of the hits, at what a token of the paid calls of that source and model cost in these days."""
-    by_model = defaultdict(list)
-    for row in rows:
-        by_model[row["source_id"], row["model"]].append(row)
-    found = []
-    for cells in by_model.values():
-        paid_nusd, paid_tokens = (_total([cell[each] for cell in cells]) for each in ("paid_cost_nusd", "paid_tokens"))
-        hits = sum(cell["response_cache_hits"] for cell in cells)
-        hit_tokens = _total([cell["response_cache_hit_tokens"] for cell in cells])
-        if hits and paid_nusd is not None and paid_tokens and hit_tokens is not None:
-            found.append(hit_tokens * paid_nusd / paid_tokens)
-    return sum(found) if found or not any(row["response_cache_hits"] for row in rows) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
@@ -19,17 +19,18 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widgets import Footer, Input, Static
 
-from ccostdb.cli.printable import printable
 from ccostdb.clock import SECOND_NS
+from ccostdb.reports.spending import PERIODS
 from ccostdb.settings import Settings
 from ccostdb.tui.cost import cost_lines
 from ccostdb.tui.live import live_lines
 from ccostdb.tui.models import SORTS, model_lines, saved_text
+from ccostdb.tui.overlay import KEYS, MEANINGS, Overlay
 from ccostdb.tui.palette import ACCENT, QUIET, TEXT, WARNING
 from ccostdb.tui.panels import LinesPanel, TablePanel
-from ccostdb.tui.reading import PERIODS, Reader, Snapshot
+from ccostdb.tui.reading import Reader, Snapshot
 from ccostdb.tui.recent import call_words, matching, recent_lines
-from ccostdb.tui.words import KEYS, MEANINGS, Words
+from ccostdb.words import printable
 
 LOOK_S = 1.0
 PANELS = ("live", "cost", "models", "recent")
@@ -64,7 +65,7 @@ class Top(App[None]):
         self._thread = ThreadPoolExecutor(1, "ledger")
         self._woken = asyncio.Event()
         self._snapshot = Snapshot(0)
-        self._period, self._sort, self._words = PERIODS[0], next(iter(SORTS)), ""
+        self._period, self._sort, self._search = next(iter(PERIODS)), next(iter(SORTS)), ""
         self._is_held = False
 
     def compose(self) -> ComposeResult:
@@ -114,13 +115,13 @@ class Top(App[None]):
         if trouble.set_class(snapshot.trouble is not None, "is-on").has_class("is-on"):
             trouble.update(Text(printable(snapshot.trouble or "")))
         self.query_one("#live", LinesPanel).put(partial(live_lines, snapshot))
-        self.query_one("#cost", LinesPanel).put(partial(cost_lines, snapshot.figures))
-        if snapshot.figures:
+        self.query_one("#cost", LinesPanel).put(partial(cost_lines, snapshot.sums))
+        if snapshot.sums:
             self._show_tables()
 
     def _show_head(self) -> None:
-        figures, width = self._snapshot.figures, self.size.width - 2
-        zone = figures.spending.zone if figures else None
+        sums, width = self._snapshot.sums, self.size.width - 2
+        zone = sums.spending.zone if sums else None
         now = datetime.fromtimestamp(self._snapshot.now_ns / SECOND_NS, zone)
         right = ("held  " if self._is_held else "") + f"{now:%H:%M:%S} {zone.key if zone else ''}".rstrip()
         place = printable(str(self._db))
@@ -132,17 +133,17 @@ class Top(App[None]):
         self.query_one("#head", Static).update(said)
 
     def _show_tables(self) -> None:
-        figures = self._snapshot.figures
-        assert figures is not None
+        sums = self._snapshot.sums
+        assert sums is not None
         models, recent = self.query_one("#models", TablePanel), self.query_one("#recent", TablePanel)
-        models.border_title = f"3 Models: {figures.period}, by {self._sort}"
-        models.border_subtitle = saved_text(figures)
-        models.put(partial(model_lines, figures, self._sort), figures, self._sort)
-        now, listed, zone = self._snapshot.now_ns, self._snapshot.recent, figures.spending.zone
-        calls = matching(listed, self._words)
-        recent.border_title = "4 Recent calls" + (f": {len(calls)} of {len(listed)} found" if self._words else "")
+        models.border_title = f"3 Models: {PERIODS[sums.period]}, by {self._sort}"
+        models.border_subtitle = saved_text(sums)
+        models.put(partial(model_lines, sums, self._sort), sums, self._sort)
+        now, listed, zone = self._snapshot.now_ns, self._snapshot.recent, sums.spending.zone
+        calls = matching(listed, self._search)
+        recent.border_title = "4 Recent calls" + (f": {len(calls)} of {len(listed)} found" if self._search else "")
         day = datetime.fromtimestamp(now / SECOND_NS, zone).date()
-        recent.put(partial(recent_lines, calls, zone, day), listed, self._words, zone, day)
+        recent.put(partial(recent_lines, calls, zone, day), listed, self._search, zone, day)
 
     def action_go(self, number: int) -> None:
         """Moves to a panel."""
@@ -151,13 +152,12 @@ class Top(App[None]):
 
     def action_period(self) -> None:
         """Breaks the next period down."""
-        self._period = PERIODS[(PERIODS.index(self._period) + 1) % len(PERIODS)]
+        self._period = _next(PERIODS, self._period)
         self._woken.set()
 
     def action_sort(self) -> None:
         """Sorts models by the next thing."""
-        names = list(SORTS)
-        self._sort = names[(names.index(self._sort) + 1) % len(names)]
+        self._sort = _next(SORTS, self._sort)
         self._show()
 
     def action_hold(self) -> None:
@@ -175,7 +175,7 @@ class Top(App[None]):
 
     def action_help(self) -> None:
         """Says what keys and columns mean."""
-        self.push_screen(Words("Help", KEYS, MEANINGS))
+        self.push_screen(Overlay("Help", KEYS, MEANINGS))
 
     def action_search(self) -> None:
         """Asks for words."""
@@ -189,18 +189,18 @@ class Top(App[None]):
         """Leaves the search, or the panel that is shown alone."""
         search = self.query_one("#search", Input)
         if search.display:
-            self._words = search.value = ""
+            self._search = search.value = ""
             self._close_search()
         else:
             self.screen.minimize()
 
     def _close_search(self) -> None:
-        self.query_one("#search", Input).display = bool(self._words)
+        self.query_one("#search", Input).display = bool(self._search)
         self.action_go(3)
 
     @on(Input.Changed)
     def _find(self, event: Input.Changed) -> None:
-        self._words = event.value.strip()
+        self._search = event.value.strip()
         self._show()
 
     @on(Input.Submitted)
@@ -210,7 +210,13 @@ class Top(App[None]):
     @on(TablePanel.Chosen)
     def _tell(self, event: TablePanel.Chosen) -> None:
         """All of one call."""
-        figures = self._snapshot.figures
+        sums = self._snapshot.sums
         for call in self._snapshot.recent:
-            if call["call_id"] == event.key and figures:
-                self.push_screen(Words("Call", call_words(call, figures.spending.zone)))
+            if call["call_id"] == event.key and sums:
+                self.push_screen(Overlay("Call", call_words(call, sums.spending.zone)))
+
+
+def _next(names: Iterable[str], name: str) -> str:
+    """The one behind it; behind the last comes the first."""
+    listed = list(names)
+    return listed[(listed.index(name) + 1) % len(listed)]

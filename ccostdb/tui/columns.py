@@ -8,7 +8,7 @@ from typing import NamedTuple
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from ccostdb.tui.figures import UNKNOWN
+from ccostdb.written import UNKNOWN
 
 GAP = 2  # cells between two columns
 SILENT = 100  # a column that says nothing gives way before all others

@@ -6,13 +6,13 @@ from rich.cells import set_cell_size
 from rich.text import Text
 
 from ccostdb.budgets.standing import Standing
-from ccostdb.cli.printable import printable
 from ccostdb.reports.spending import Spending, Spent
+from ccostdb.tui.bars import bar, sparkline
 from ccostdb.tui.columns import Cell, Column, lay_out
-from ccostdb.tui.figures import bar, change, money, share, sparkline, tokens
 from ccostdb.tui.palette import ACCENT, BAD, FAINT, GOOD, QUIET, TEXT, WARNING
-from ccostdb.tui.reading import Figures
-from ccostdb.words import count_of
+from ccostdb.tui.reading import Sums
+from ccostdb.words import count_of, printable
+from ccostdb.written import change, percent, short, usd, usd_digits
 
 _SPENT = (
     Column("", is_number=False, least=5, is_stretched=True),
@@ -32,16 +32,16 @@ _WIDE = 44  # cells from which on there is room for words
 _NAME = 8  # cells for a budget's name
 
 
-def cost_lines(figures: Figures | None, width: int, height: int) -> list[Text]:
+def cost_lines(sums: Sums | None, width: int, height: int) -> list[Text]:
     """What the panel shows: with more below where there is room; the panel scrolls."""
-    if figures is None:
+    if sums is None:
         return [Text("Reading …", QUIET)]
-    if not figures.has_calls:
+    if not sums.has_calls:
         return _empty()
-    parts = [_spent(figures.spending, width), _pace(figures.spending, width)]
-    parts += [part for part in (_limits(figures, width), _notes(figures)) if part]
+    parts = [_spent(sums.spending, width), _pace(sums.spending, width)]
+    parts += [part for part in (_limits(sums, width), _notes(sums)) if part]
     if sum(map(len, parts)) < height:
-        parts += [part for part in [_hours(figures.spending, width)] if part]
+        parts += [part for part in [_hours(sums.spending, width)] if part]
     is_roomy = sum(map(len, parts)) + len(parts) - 1 <= height
     lines: list[Text] = []
     for part in parts:
@@ -59,26 +59,26 @@ def _empty() -> list[Text]:
 
 
 def _spent(spending: Spending, width: int) -> list[Text]:
-    rows = [
-        _period("Today", spending.today, spending.yesterday_by_now),
-        _period("Week", spending.week, spending.last_week_by_now),
-        _period("Month", spending.month, spending.last_month_by_now),
+    periods = [
+        ("Today", spending.today, spending.yesterday_by_now),
+        ("Week", spending.week, spending.last_week_by_now),
+        ("Month", spending.month, spending.last_month_by_now),
     ]
-    heading, lines = lay_out(_SPENT, rows, width)
+    digits = usd_digits([spent.cost_nusd for _, spent, _ in periods])
+    heading, lines = lay_out(_SPENT, [_period(*each, digits) for each in periods], width)
     return [Text(heading, QUIET), *lines]
 
 
-def _period(name: str, spent: Spent, before: Spent) -> list[Cell]:
-    changed = change(spent.cost_nusd, before.cost_nusd)
-    is_more = changed.startswith(("+", "×")) and changed != "+0 %"
+def _period(name: str, spent: Spent, before: Spent, digits: int) -> list[Cell]:
+    arrow, changed = change(spent.cost_nusd, before.cost_nusd)
     return [
         Cell(name, TEXT),
-        Cell(money(spent.cost_nusd) + ("+" if spent.unpriced_calls else ""), f"bold {TEXT}"),
-        Cell(changed, WARNING if is_more else GOOD if changed.startswith("-") else QUIET),
+        Cell(usd(spent.cost_nusd, digits) + ("+" if spent.unpriced_calls else ""), f"bold {TEXT}"),
+        Cell(f"{arrow} {changed}".lstrip(), {"▲": WARNING, "▼": GOOD}.get(arrow, QUIET)),
         Cell(f"{spent.calls:,}"),
-        Cell(money(spent.savings_nusd), _gain(spent.savings_nusd)),
-        Cell(share(spent.cache_share)),
-        Cell(tokens(spent.total_tokens)),
+        Cell(usd(spent.savings_nusd, digits), _gain(spent.savings_nusd)),
+        Cell(percent(spent.cache_share)),
+        Cell(short(spent.total_tokens)),
     ]
 
 
@@ -88,16 +88,16 @@ def _gain(nusd: int | None) -> str:
 
 def _pace(spending: Spending, width: int) -> list[Text]:
     pace = spending.pace
-    projected = (pace.projected_hour_nusd, pace.projected_day_nusd, pace.projected_month_nusd)
+    projected = (pace.cost_nusd_per_hour, pace.projected_day_nusd, pace.projected_month_nusd)
     calls = f"{pace.calls_per_hour:,}{' calls' if width >= _WIDE else ''}/h"
-    row = [Cell(calls, TEXT), *(Cell(money(nusd), f"bold {ACCENT}") for nusd in projected)]
+    row = [Cell(calls, TEXT), *(Cell(usd(nusd, usd_digits(projected)), f"bold {ACCENT}") for nusd in projected)]
     heading, lines = lay_out(_PACE, [row], width)
     return [Text(heading, QUIET), *lines]
 
 
-def _limits(figures: Figures, width: int) -> list[Text]:
+def _limits(sums: Sums, width: int) -> list[Text]:
     """The limits of budgets, the fullest first: a bar, the share that is used, the limit."""
-    found = sorted(figures.budgets, key=_used, reverse=True)
+    found = sorted(sums.limits, key=_used, reverse=True)
     return [_limit(each, width) for each in found]
 
 
@@ -108,8 +108,8 @@ def _used(standing: Standing) -> float:
 def _limit(standing: Standing, width: int) -> Text:
     used = _used(standing)
     colour = BAD if used >= 1 else WARNING if used >= _NEAR else GOOD
-    part = share(None if standing.spent_nusd is None else used)
-    said = f" {part:>5} of {money(standing.limit_nusd)} a {standing.period}"
+    part = percent(None if standing.spent_nusd is None else used)
+    said = f" {part:>5} of {usd(standing.limit_nusd)} a {standing.period}"
     name = set_cell_size(printable(standing.budget), _NAME)
     room = max(4, width - _NAME - len(said) - 1)
     full = bar(used, room)
@@ -124,16 +124,15 @@ def _hours(spending: Spending, width: int) -> list[Text]:
             costs[int(hour.label[11:13])] += hour.cost_nusd or 0
     if not any(costs):
         return []
-    name, most = "Today by hour ", f" max {money(max(costs))}"
+    name, most = "Today by hour ", f" max {usd(max(costs))}"
     bars = sparkline(costs, min(24, width - len(name) - len(most)))
     return [Text.assemble((name, QUIET), (bars, ACCENT), (most, QUIET))]
 
 
-def _notes(figures: Figures) -> list[Text]:
+def _notes(sums: Sums) -> list[Text]:
     """What the sums do not say by themselves."""
-    month, notes = figures.spending.month, []
-    if month.unpriced_calls:
-        notes.append(Text(f"+ {count_of(month.unpriced_calls, 'call')} of this month without a price", WARNING))
-    if month.errors:
-        notes.append(Text(f"{count_of(month.errors, 'call')} of this month failed", WARNING))
-    return notes
+    notes = [sums.bad_budgets] if sums.bad_budgets else []
+    notes += [f"This month, {note[0].lower()}{note[1:]}" for note in sums.notes]
+    if sums.spending.month.errors:
+        notes.append(f"{count_of(sums.spending.month.errors, 'call')} of this month failed")
+    return [Text(printable(note), WARNING) for note in notes]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from ccostdb.cli.printable import printable
 from ccostdb.clock import SECOND_NS
 from ccostdb.health.vitals import SourceVitals
+from ccostdb.tui.bars import sparkline
 from ccostdb.tui.columns import Cell, Column, lay_out
-from ccostdb.tui.figures import age, rate, sparkline
 from ccostdb.tui.palette import ACCENT, BAD, GOOD, QUIET, TEXT, WARNING
 from ccostdb.tui.reading import Snapshot
+from ccostdb.words import printable
+from ccostdb.written import age, per_second
 
 _MARKS = {
     "connected": ("●", GOOD), "connecting": ("◐", WARNING), "disconnected": ("○", WARNING), "error": ("✗", BAD),
@@ -58,7 +59,7 @@ def _row(source: SourceVitals, now_ns: int) -> list[Cell]:
     return [
         Cell(f"{mark} {printable(source.name)}", TEXT),
         Cell(source.state, colour),
-        Cell(rate(source.events_per_s), f"bold {TEXT}" if source.events_per_s else QUIET),
+        Cell(per_second(source.events_per_s), f"bold {TEXT}" if source.events_per_s else QUIET),
         Cell(age(last_s)),
         Cell(f"{source.gaps:,}", WARNING if source.gaps else QUIET),
         Cell(f"{source.rejected:,}", WARNING if source.rejected else QUIET),
@@ -69,7 +70,7 @@ def _row(source: SourceVitals, now_ns: int) -> list[Cell]:
 def _minutes(snapshot: Snapshot, width: int) -> list[Text]:
     """Calls a minute over the last hour, and the most of one minute."""
     if not any(snapshot.minutes):
-        return [Text("No calls in the last hour.", QUIET)] if snapshot.figures else []
+        return [Text("No calls in the last hour.", QUIET)] if snapshot.sums else []
     name, most = "Calls/min ", f" max {max(snapshot.minutes):,}"
     bars = sparkline(snapshot.minutes, width - len(name) - len(most))
     return [Text.assemble((name, QUIET), (bars, ACCENT), (most, QUIET))]

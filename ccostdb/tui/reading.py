@@ -1,6 +1,6 @@
 """The ledger → one frozen snapshot of what `top` shows, again and again. Blocks: it belongs in a thread of its own.
 
-Figures are added up again only when something was stored, and take at most a tenth of the time.
+Sums are made again only when something was stored, and take at most a tenth of the time.
 """
 
 from __future__ import annotations
@@ -8,36 +8,30 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
 from typing import Any
 
-from ccostdb.budgets.entries import read_budgets
 from ccostdb.budgets.standing import Standing
 from ccostdb.clock import SECOND_NS
 from ccostdb.daemon.record import Record, read_record
 from ccostdb.errors import CcostError
-from ccostdb.health.vitals import RATE_S, SourceVitals
+from ccostdb.health.vitals import Rates, Row, SourceVitals, sources_of
 from ccostdb.lock import is_written
-from ccostdb.logs import hidden, secrets_of
-from ccostdb.reports.budgets import standings_now
+from ccostdb.logs import secrets_of, without_secrets
+from ccostdb.reports import Question, left_out
+from ccostdb.reports.budgets import limits_now
 from ccostdb.reports.spending import Breakdown, Spending, breakdowns, spending
 from ccostdb.resources import sql
 from ccostdb.schema import read_only_uri
 from ccostdb.settings import Settings
-from ccostdb.words import repeated
 
 RECENT = 100  # calls that are listed
 MINUTES = 60  # that the rate of calls goes back
-FIGURES_SHARE = 0.1  # of the time, at most, is spent on adding up
-FIGURES_S = 30.0  # how old figures may grow where nothing is stored: time itself moves what is projected
+SUMS_SHARE = 0.1  # of the time, at most, is spent on adding up
+SUMS_S = 30.0  # how old sums may grow where nothing is stored: time itself moves what is projected
 WRITER_S = 3.0  # how long it is believed who writes: to ask may start a process
-PERIODS = ("today", "7 days", "month", "last month")
-
-Row = sqlite3.Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +43,17 @@ class Writer:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """What is added up. `models`: of `period`. `budgets`: each limit as it stands."""
+class Sums:
+    """What is added up. `models`: of `period`, one of PERIODS. `limits`: those of the budgets, as they stand;
+    `bad_budgets`: why they cannot be read. `notes`: what the sums of this month leave out.
+    """
 
     period: str
     spending: Spending
     models: Breakdown
-    budgets: Sequence[Standing]
+    limits: Sequence[Standing]
+    bad_budgets: str | None
+    notes: Sequence[str]
     has_calls: bool
 
 
@@ -63,14 +61,14 @@ class Figures:
 class Snapshot:
     """All that is shown, of one moment. `minutes`: calls in each of the last 60, the oldest first, of all sources.
 
-    `figures` None: not read yet. `trouble`: why the ledger cannot be read; the rest is what it last said.
+    `sums` None: not read yet. `trouble`: why the ledger cannot be read; the rest is what it last said.
     """
 
     now_ns: int
     writer: Writer = Writer()
     sources: Sequence[SourceVitals] = ()
-    figures: Figures | None = None
-    recent: Sequence[Row] = ()
+    sums: Sums | None = None
+    recent: Sequence[sqlite3.Row] = ()
     minutes: Sequence[int] = ()
     trouble: str | None = None
 
@@ -81,15 +79,15 @@ class Reader:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._secrets = secrets_of(settings)
-        self._budgets = read_budgets(settings)
         self._con: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
         self._seen: dict[str, tuple[object, ...]] = {}  # what a part was read for: data version, period, …
-        self._figures_due_s = 0.0
+        self._sums_due_s = 0.0
         self._writer_due_s = 0.0
         self._rows: list[Row] = []
-        self._losses: dict[str, Row] = {}
-        self._counts: deque[tuple[float, int | None, dict[str, int]]] = deque()
+        self._losses: list[Row] = []
+        self._rates = Rates()
+        self._rated_pid: int | None = None
         self._last = Snapshot(0)
 
     def look(self, now_ns: int, period: str = "today") -> Snapshot:
@@ -124,10 +122,10 @@ class Reader:
             last = self._last
             recent = self._recent(con) if self._is_new("recent", version) else last.recent
             minutes = self._minutes(con, now_ns)
-            figures = self._figures(con, now_ns, time_s, version, period)
+            sums = self._sums(con, now_ns, time_s, version, period)
         finally:
             con.execute("rollback")
-        return Snapshot(now_ns, writer, self._sources(time_s, writer), figures, recent, minutes)
+        return Snapshot(now_ns, writer, self._sources(time_s, writer), sums, recent, minutes)
 
     def _opened(self) -> sqlite3.Connection:
         """The connection to the file that is there now."""
@@ -162,38 +160,22 @@ class Reader:
         if writer.record:
             statement = "select max(run_id) from run where started_ns < ?"
             (after,) = con.execute(statement, (writer.record.started_ns,)).fetchone()
-        self._rows = con.execute(sql("queries/process_sources.sql"), {"after_run_id": after}).fetchall()
-        self._losses = {row["source"]: row for row in con.execute(sql("queries/source_losses.sql"))}
+        self._rows = self._select(con, "process_sources", {"after_run_id": after})
+        self._losses = self._select(con, "source_losses")
+
+    def _select(self, con: sqlite3.Connection, query: str, values: Row | None = None) -> list[Row]:
+        rows = con.execute(sql(f"queries/{query}.sql"), values or {})
+        return [without_secrets(dict(row), self._secrets) for row in rows]
 
     def _sources(self, time_s: float, writer: Writer) -> list[SourceVitals]:
         """Their rates are those of the last minute, or since we look."""
         pid = writer.record.pid if writer.record else None
-        if self._counts and self._counts[-1][1] != pid:
-            self._counts.clear()  # another process counts from 0
-        self._counts.append((time_s, pid, {row["source"]: row["events"] for row in self._rows}))
-        while time_s - self._counts[0][0] > RATE_S:
-            self._counts.popleft()
-        return [self._source(row, time_s, is_running=writer.is_busy) for row in self._rows]
+        if self._rated_pid != pid:
+            self._rates, self._rated_pid = Rates(), pid  # another process counts from 0
+        rates = self._rates.at(time_s, self._rows)
+        return sources_of(self._rows, self._losses, rates, is_running=writer.is_busy)
 
-    def _source(self, row: Row, time_s: float, *, is_running: bool) -> SourceVitals:
-        then_s, _, then = self._counts[0]
-        new = row["events"] - then.get(row["source"], 0)
-        losses = self._losses.get(row["source"])
-        kept = {name: row[name] for name in ("kind", "updated_ns", "connections", "frames", "events")}
-        return SourceVitals(
-            **kept,
-            name=repeated(hidden(row["source"], self._secrets)),
-            state=_state(row, is_running=is_running),
-            error=None if row["error"] is None else repeated(hidden(row["error"], self._secrets)),
-            events_per_s=new / max(1.0, time_s - then_s) if is_running else 0.0,
-            last_event_ns=row["last_event_ns"],
-            lag_s=None,  # what is shown is how old its newest event is now
-            saturation=row["saturation"],
-            gaps=losses["gaps"] if losses else 0,
-            rejected=losses["rejected"] if losses else 0,
-        )
-
-    def _recent(self, con: sqlite3.Connection) -> list[Row]:
+    def _recent(self, con: sqlite3.Connection) -> list[sqlite3.Row]:
         return con.execute(sql("queries/recent_calls.sql"), {"calls": RECENT}).fetchall()
 
     def _minutes(self, con: sqlite3.Connection, now_ns: int) -> list[int]:
@@ -204,39 +186,23 @@ class Reader:
         found = dict(con.execute(sql("queries/calls_by_minute.sql"), {"since_ns": since_ns}))
         return [found.get(minute, 0) for minute in range(MINUTES)]
 
-    def _figures(
-        self, con: sqlite3.Connection, now_ns: int, time_s: float, version: int, period: str
-    ) -> Figures | None:
-        last = self._last.figures
+    def _sums(self, con: sqlite3.Connection, now_ns: int, time_s: float, version: int, period: str) -> Sums | None:
+        last = self._last.sums
         is_asked = last is None or last.period != period
-        is_old = self._seen.get("figures") != (version,) or time_s >= self._figures_due_s + FIGURES_S
-        if not is_asked and not (is_old and time_s >= self._figures_due_s):
+        is_old = self._seen.get("sums") != (version,) or time_s >= self._sums_due_s + SUMS_S
+        if not is_asked and not (is_old and time_s >= self._sums_due_s):
             return last
         began_s = time.thread_time()
-        con.execute("drop table if exists temp.budget")  # of the last look
         found = spending(con, now_ns)
-        models = breakdowns(con, *days_of(period, found))
-        budgets = standings_now(con, self._budgets, now_ns) if self._budgets else []
+        spent = found.period(period)
+        models = breakdowns(con, spent.first_day, spent.last_day)
+        limits, bad_budgets = limits_now(con, self._settings, now_ns)
+        notes = left_out(con, Question(since=str(found.month.first_day)), now_ns / SECOND_NS)
         has_calls = con.execute("select exists (select 1 from call)").fetchone()[0]
-        self._seen["figures"] = (version,)
-        self._figures_due_s = time_s + (time.thread_time() - began_s) / FIGURES_SHARE
-        return Figures(period, found, models, budgets, bool(has_calls))
-
-
-def days_of(period: str, found: Spending) -> tuple[date, date]:
-    """The first and last local day of one of PERIODS."""
-    today = found.today.first_day
-    if period == "7 days":
-        return today - timedelta(days=6), today
-    spent = {"today": found.today, "month": found.month, "last month": found.last_month}[period]
-    return spent.first_day, spent.last_day
-
-
-def _state(row: Row, *, is_running: bool) -> str:
-    """What a source does. A run that has ended is over, unless it failed; so is one whose process is gone."""
-    if row["outcome"] is not None:
-        return "error" if row["outcome"] == "failed" else "ended"
-    return (row["state"] or "connecting") if is_running else "ended"
+        self._seen["sums"] = (version,)
+        self._sums_due_s = time_s + (time.thread_time() - began_s) / SUMS_SHARE
+        trouble = f"{bad_budgets.message} {bad_budgets.hint}" if bad_budgets else None
+        return Sums(period, found, models, limits, trouble, notes, bool(has_calls))
 
 
 def _reason(error: Any) -> str:

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from ccostdb.cli.printable import printable
 from ccostdb.clock import SECOND_NS
 from ccostdb.tui.columns import Cell, Column, lay_out
-from ccostdb.tui.figures import UNKNOWN, money, tokens
 from ccostdb.tui.models import Listed
 from ccostdb.tui.palette import ACCENT, BAD, GOOD, QUIET, TEXT, WARNING
+from ccostdb.words import printable
+from ccostdb.written import UNKNOWN, short, usd, usd_digits
 
 _COLUMNS = (
     Column("Time", is_number=False),
@@ -52,11 +52,12 @@ def recent_lines(calls: Sequence[Row], zone: ZoneInfo, today: date, width: int) 
     """A line for each call; of today its time, of other days the day, too."""
     if not calls:
         return Listed("None.", [], [])
-    rows = [_row(call, datetime.fromtimestamp(call["occurred_ns"] // SECOND_NS, zone), today) for call in calls]
+    digits = usd_digits([call["cost_nusd"] for call in calls])
+    rows = [_row(call, datetime.fromtimestamp(call["occurred_ns"] // SECOND_NS, zone), today, digits) for call in calls]
     return Listed(*lay_out(_COLUMNS, rows, width), [call["call_id"] for call in calls])
 
 
-def _row(call: Row, at: datetime, today: date) -> list[Cell]:
+def _row(call: Row, at: datetime, today: date, digits: int) -> list[Cell]:
     note, colour = _note(call)
     style = TEXT if call["counted"] else QUIET
     saved = call["savings_nusd"]
@@ -66,14 +67,14 @@ def _row(call: Row, at: datetime, today: date) -> list[Cell]:
         Cell(_name(call["project"]), style),
         Cell(_name(call["agent"]), style),
         Cell(_name(call["source"]), QUIET),
-        Cell(tokens(call["total_tokens"]), style),
-        Cell(tokens(call["input_tokens"]), style),
-        Cell(tokens(call["output_tokens"]), style),
-        Cell(tokens(call["cache_write_tokens"]), style),
-        Cell(tokens(call["cache_read_tokens"]), style),
+        Cell(short(call["total_tokens"]), style),
+        Cell(short(call["input_tokens"]), style),
+        Cell(short(call["output_tokens"]), style),
+        Cell(short(call["cache_write_tokens"]), style),
+        Cell(short(call["cache_read_tokens"]), style),
         Cell(UNKNOWN if call["latency_ms"] is None else f"{call['latency_ms']:,}", QUIET),
-        Cell(money(saved, 0.0001), QUIET if not saved else GOOD if saved > 0 else BAD),
-        Cell(money(call["cost_nusd"], 0.0001), f"bold {ACCENT}" if call["counted"] else QUIET),
+        Cell(usd(saved, digits), QUIET if not saved else GOOD if saved > 0 else BAD),
+        Cell(usd(call["cost_nusd"], digits), f"bold {ACCENT}" if call["counted"] else QUIET),
         Cell(note, colour),
     ]
 
@@ -107,8 +108,8 @@ def call_words(call: Row, zone: ZoneInfo) -> dict[str, str]:
         "Status": call["status"],
         "Latency": None if call["latency_ms"] is None else f"{call['latency_ms']:,} ms",
         "Tokens": ", ".join(_kinds(call)) or None,
-        "Cost": money(call["cost_nusd"], 0.0001),
-        "Saved": money(call["savings_nusd"], 0.0001),
+        "Cost": usd(call["cost_nusd"]),
+        "Saved": usd(call["savings_nusd"]),
         "Rates": f"ccostdb explain {shlex.quote(call['call_id'])}",
     }
     return {name: _name(value) for name, value in told.items()}

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from ccostdb.reports.spending import Share
 
 TIERS = ("Opus", "Sonnet", "Haiku")
 OTHER = "Other"
-
-Number = TypeVar("Number", int, float)
 
 
 class Tier(NamedTuple):
@@ -32,23 +30,5 @@ def by_tier(models: Sequence[Share]) -> list[Tier]:
     for name in (*TIERS, OTHER):
         found = [each for each in models if tier_of(each.name) == name]
         if found:
-            tiers.append(Tier(total(name, found), found))
+            tiers.append(Tier(Share.added(name, found), found))
     return tiers
-
-
-def total(name: str, shares: Sequence[Share]) -> Share:
-    """Several shares as one; a sum is None where none of them knows it."""
-    return Share(
-        name,
-        share=_sum([each.share for each in shares]),
-        calls=sum(each.calls for each in shares),
-        unpriced_calls=sum(each.unpriced_calls for each in shares),
-        cost_nusd=_sum([each.cost_nusd for each in shares]),
-        savings_nusd=_sum([each.savings_nusd for each in shares]),
-        total_tokens=_sum([each.total_tokens for each in shares]),
-    )
-
-
-def _sum(values: Sequence[Number | None]) -> Number | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None

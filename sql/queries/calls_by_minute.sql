@@ -1,5 +1,5 @@
 -- One row is a minute since :since_ns that has calls of any source, counted or not: how many minutes after :since_ns it
--- begins (:since_ns NULL: none), and its calls. Nothing is NULL.
+-- begins, and its calls. Nothing is NULL.
 select (occurred_ns - :since_ns) / 60000000000 as minute, count(*) as calls
 from call
 where occurred_ns >= :since_ns and occurred_ns < :since_ns + 3600000000000

@@ -14,6 +14,6 @@ select
     sum(cache_read_tokens) as cache_read_tokens,
     sum(total_tokens) as total_tokens
 from hourly_usage
-where counted and day in (:day_1, :day_2, :day_3, :day_4, :day_5, :day_6, :day_7)
+where counted and day in (:day_1, :day_2, :day_3, :day_4)
 group by hour
 order by unixepoch(hour)

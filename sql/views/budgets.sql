@@ -41,20 +41,32 @@ found as materialized (
     join named using (dimension)
     where name = value or (substr(value, -1) = '*' and substr(name, 1, length(value) - 1) = substr(value, 1, length(value) - 1))
 ),
-by_day as (
-    select
-        budget_id,
-        day,
-        sum(cell.calls) as calls,
-        sum(cell.unpriced_calls) as unpriced_calls,
-        sum(cell.cost_nusd) as cost_nusd
-    from budget
-    cross join cell
+-- Cells of a day that the same limits look at are added up before each of them takes its own.
+looked_at as materialized (
+    select source_id, model_id, project_id, agent_id, json_group_array(budget_id) as budget_ids
+    from (select distinct source_id, model_id, project_id, agent_id from cell)
+    cross join budget
     where (models is null or ('model', budget_id, model_id) in found)
         and (projects is null or ('project', budget_id, project_id) in found)
         and (agents is null or ('agent', budget_id, agent_id) in found)
         and (sources is null or ('source', budget_id, source_id) in found)
-    group by budget_id, day
+    group by source_id, model_id, project_id, agent_id
+),
+alike as materialized (
+    select
+        day,
+        budget_ids,
+        sum(calls) as calls,
+        sum(unpriced_calls) as unpriced_calls,
+        sum(cost_nusd) as cost_nusd
+    from cell
+    join looked_at using (source_id, model_id, project_id, agent_id)
+    group by day, budget_ids
+),
+by_day as (
+    select value as budget_id, day, calls, unpriced_calls, cost_nusd
+    from alike
+    cross join json_each(budget_ids)
 ),
 by_period as (
     select

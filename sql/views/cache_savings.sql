@@ -8,7 +8,7 @@ with by_month as (
         source_id,
         model_id,
         {{measures added}}
-    from daily_usage
+    from {{daily_usage by day, source_id, model_id}}
     group by substr(day, 1, 7), source_id, model_id
 ),
 paid as (

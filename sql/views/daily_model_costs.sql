@@ -4,6 +4,6 @@ select
     day,
     (select name from model where model.model_id = daily_usage.model_id) as model,
     {{measures shown}}
-from daily_usage
+from {{daily_usage by day, source_id, model_id}}
 where counted
 group by day, model_id

@@ -7,26 +7,28 @@ with dirty_day as materialized (
 ),
 cell as (
     select
-        day, source_id, model_id, project_id, agent_id, session_id,
+        {{key}},
         {{measures}}
     from rollup_day
     where day not in (select day from dirty_day)
+    {{grouped}}
     union all
     select
-        dirty_day.day, source_id, model_id, project_id, agent_id, session_id,
+        {{key}},
         {{measures}}
     from dirty_day
     cross join calendar using (day)
     cross join rollup_quarter_hour using (bucket_s)
     where bucket_s not in (select bucket_s from dirty_bucket)
+    {{grouped}}
     union all
     select
-        day, source_id, model_id, project_id, agent_id, session_id,
+        {{key}},
         {{measures from call}}
     from dirty_bucket
     cross join calendar using (bucket_s)
     cross join call
         on occurred_ns >= bucket_s * 1000000000 and occurred_ns < (bucket_s + 900) * 1000000000
-    group by day, source_id, model_id, project_id, agent_id, session_id
+    group by {{key}}
 )
 select cell.*, source_id in (select source_id from source_counted where counted) as counted from cell

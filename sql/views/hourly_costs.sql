@@ -3,6 +3,6 @@
 select
     hour,
     {{measures shown}}
-from hourly_usage
+from {{hourly_usage by bucket_s, source_id}}
 where counted
 group by hour

@@ -3,19 +3,20 @@
 -- says whether the source belongs in totals. A measure is NULL where no call of the cell says it.
 with cell as (
     select
-        hour, day, source_id, model_id, project_id, agent_id, session_id,
+        hour, {{key}},
         {{measures}}
     from calendar
     cross join rollup_quarter_hour using (bucket_s)
     where bucket_s not in (select bucket_s from dirty_bucket)
+    {{grouped}}
     union all
     select
-        hour, day, source_id, model_id, project_id, agent_id, session_id,
+        hour, {{key}},
         {{measures from call}}
     from dirty_bucket
     cross join calendar using (bucket_s)
     cross join call
         on occurred_ns >= bucket_s * 1000000000 and occurred_ns < (bucket_s + 900) * 1000000000
-    group by bucket_s, source_id, model_id, project_id, agent_id, session_id
+    group by bucket_s, {{key}}
 )
 select cell.*, source_id in (select source_id from source_counted where counted) as counted from cell

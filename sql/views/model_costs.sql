@@ -6,6 +6,6 @@ select
     {{utc max(last_ns)}} as last_at,
     1.0 * sum(cost_nusd) / sum(sum(cost_nusd)) over () as share,
     {{measures shown}}
-from daily_usage
+from {{daily_usage by day, source_id, model_id}}
 where counted
 group by model_id

@@ -5,8 +5,8 @@ with by_session as (
     select
         daily_usage.session_id as id,
         min(printf('%019d %d', first_ns, project_id)) as first_call,
-        {{utc min(first_ns)}} as started_at,
-        {{utc max(last_ns)}} as ended_at,
+        min(first_ns) as first_ns,
+        max(last_ns) as last_ns,
         group_concat(distinct model_id) as model_ids,
         {{measures shown}}
     from daily_usage
@@ -16,8 +16,8 @@ with by_session as (
 select
     (select name from session where session.session_id = id) as session_id,
     (select name from project where project_id = cast(substr(first_call, 21) as integer)) as project,
-    started_at,
-    ended_at,
+    {{utc first_ns}} as started_at, -- here, where a page asks for it of its own rows only
+    {{utc last_ns}} as ended_at,
     ifnull(
         (select name from model where model_id = model_ids), -- quick, and most sessions use one
         (

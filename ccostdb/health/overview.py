@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ccostdb.budgets.entries import read_budgets
 from ccostdb.budgets.standing import Standing
 from ccostdb.clock import iso, parse_ns
 from ccostdb.daemon.record import Record, read_record
-from ccostdb.errors import BadSettings
-from ccostdb.health.doctor import NOTE, OK, PROBLEM, Finding, ledger_findings, reached_limits
+from ccostdb.health.doctor import (
+    NOTE,
+    OK,
+    PROBLEM,
+    Finding,
+    is_absent,
+    ledger_findings,
+    price_findings,
+    reached_limits,
+    reject_findings,
+)
 from ccostdb.lock import is_written
 from ccostdb.logs import secrets_of, without_secrets
-from ccostdb.reports.budgets import standings_now
+from ccostdb.reports.budgets import limits_now
 from ccostdb.resources import sql
 from ccostdb.settings import Settings
-from ccostdb.words import count_of
 
 STATES = (OK, NOTE, PROBLEM)  # each worse than the one before
 # How a source's last run went, where it has ended: the word for it.
@@ -31,9 +38,9 @@ Row = dict[str, Any]
 class Health:
     """How it goes now. `recording`: the process that does, None: there is none; `is_busy`: another one writes.
 
-    Rows: `sources` of source_health with `how` (a word or two), `standing` (one of STATES) and `last_event_ns`;
-    `jobs` of the last runs; `unpriced` by model and source; `gaps` by source and kind; `rejects` by source and reason.
-    `limits` are those of the settings' budgets.
+    Rows: `sources` of source_health with `how` (a word or two), `verdict` (one of STATES) and `last_event_ns`; `jobs`
+    of the last runs; `unpriced` by model and source; `gaps` by source and kind, with `last_ns`; `rejects` by source and
+    reason. `limits` are those of the settings' budgets.
     """
 
     now_ns: int
@@ -48,23 +55,34 @@ class Health:
     findings: Sequence[Finding]
 
     @property
-    def standing(self) -> str:
+    def to_look_at(self) -> list[Finding]:
+        """The findings that are not well, the worst first."""
+        open_ones = [each for each in self.findings if each.state != OK]
+        return sorted(open_ones, key=lambda each: STATES.index(each.state), reverse=True)
+
+    @property
+    def state(self) -> str:
         """That of the worst finding."""
-        return max((each.state for each in self.findings), key=STATES.index, default=OK)
+        return next((each.state for each in self.to_look_at), OK)
+
+    @property
+    def known_sources(self) -> list[Row]:
+        """All but those that were only looked for, and are not looked for now."""
+        return [row for row in self.sources if self.recording or not is_absent(row)]
 
     def told(self) -> Row:
         """All of it for JSON. Times are UTC, money is US dollars."""
         record = self.recording
         recording = record and {"pid": record.pid, "since": iso(record.started_ns), "version": record.version}
         return {
-            "status": self.standing,
+            "status": self.state,
             "at": iso(self.now_ns),
             "recording": recording,
             "findings": [each._asdict() for each in self.findings],
             "sources": [{name: row[name] for name in row if name != "last_event_ns"} for row in self.sources],
             "jobs": [_told_job(row) for row in self.jobs],
             "unpriced_models": list(self.unpriced),
-            "gaps": list(self.gaps),
+            "gaps": [{name: row[name] for name in row if name != "last_ns"} for row in self.gaps],
             "rejects": list(self.rejects),
         }
 
@@ -78,8 +96,8 @@ def look(con: sqlite3.Connection, settings: Settings, now_ns: int) -> Health:
     def rows(query: str) -> list[Row]:
         return [without_secrets(row, secrets) for row in _rows(con, query)]
 
-    unpriced, rejects = rows(sql("queries/unpriced_calls.sql")), rows(sql("queries/reject_reasons.sql"))
-    limits, bad_budgets = _limits(con, settings, now_ns)
+    unpriced, rejects = rows(sql("queries/models_without_price.sql")), rows(sql("queries/reject_reasons.sql"))
+    limits, bad_budgets = limits_now(con, settings, now_ns)
     return Health(
         now_ns,
         record,
@@ -87,27 +105,18 @@ def look(con: sqlite3.Connection, settings: Settings, now_ns: int) -> Health:
         sources=[_source(row, is_recording=record is not None) for row in rows("select * from source_health")],
         jobs=_rows(con, sql("queries/last_job_runs.sql")),
         unpriced=unpriced,
-        gaps=rows(sql("queries/gap_kinds.sql")),
+        gaps=[{**row, "last_ns": parse_ns(row["last_at"])} for row in rows(sql("queries/gap_kinds.sql"))],
         rejects=rejects,
         limits=limits,
         findings=[
             *_recording(record, is_busy=is_busy, is_new=not _has_runs(con)),
-            *_unpriced(unpriced),
+            *price_findings(unpriced),
             *ledger_findings(con, settings, now_ns),
-            *_rejected(rejects),
-            *bad_budgets,
+            *reject_findings(rejects),
+            *([Finding("budgets", "settings", PROBLEM, bad_budgets.message, bad_budgets.hint)] if bad_budgets else []),
             *reached_limits(limits),
         ],
     )
-
-
-def _limits(con: sqlite3.Connection, settings: Settings, now_ns: int) -> tuple[list[Standing], list[Finding]]:
-    """How the budgets of the settings stand, or why they cannot be read."""
-    try:
-        budgets = read_budgets(settings)
-    except BadSettings as error:
-        return [], [Finding("budgets", "settings", PROBLEM, error.message, error.hint)]
-    return standings_now(con, budgets, now_ns) if budgets else [], []
 
 
 def _recording(record: Record | None, *, is_busy: bool, is_new: bool) -> list[Finding]:
@@ -123,34 +132,17 @@ def _has_runs(con: sqlite3.Connection) -> bool:
     return bool(con.execute("select exists (select 1 from run)").fetchone()[0])
 
 
-def _unpriced(rows: Sequence[Row]) -> Iterator[Finding]:
-    if rows:
-        models = {row["model"] for row in rows}
-        calls = count_of(sum(row["unpriced_calls"] for row in rows), "call")
-        hint = "Give a rate under [[price]] in the settings, then: ccostdb reprice"
-        yield Finding(
-            "prices", "price book", PROBLEM, f"{calls} of {count_of(len(models), 'model')} without a price", hint
-        )
-
-
-def _rejected(rows: Sequence[Row]) -> Iterator[Finding]:
-    """One of each source; the reasons stand for themselves."""
-    for source in dict.fromkeys(row["source"] for row in rows):
-        times = sum(row["times"] for row in rows if row["source"] == source)
-        yield Finding("sources", source, NOTE, f"rejected: {times:,}", "See them: ccostdb export rejects")
-
-
 def _source(row: Row, *, is_recording: bool) -> Row:
-    how, standing = _how(row, is_recording=is_recording)
+    how, verdict = _how(row, is_recording=is_recording)
     last_event_ns = parse_ns(row["last_event_at"]) if row["last_event_at"] else None
     counted = bool(row["counted"])
-    return {**row, "counted": counted, "how": how, "standing": standing, "last_event_ns": last_event_ns}
+    return {**row, "counted": counted, "how": how, "verdict": verdict, "last_event_ns": last_event_ns}
 
 
 def _how(row: Row, *, is_recording: bool) -> tuple[str, str]:
     """In a word or two how a source does, and whether that is well."""
     if row["outcome"] == "failed":
-        return ("failed", PROBLEM) if row["frames"] else ("not found", NOTE)
+        return ("not found", NOTE) if is_absent(row) else ("failed", PROBLEM)
     if row["outcome"] is not None:
         return _ENDED.get(row["outcome"], str(row["outcome"])), OK
     if row["last_run_at"] is None:

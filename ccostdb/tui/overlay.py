@@ -20,7 +20,7 @@ KEYS = {
     "z": "show one panel alone, or all again",
     "Enter": "all that is known of a call",
     "/": "list only calls with these words",
-    "p": "models of today, 7 days, this month, the last",
+    "p": "models of today, this week, this month, the last",
     "s": "sort models by cost, calls, savings or tokens",
     "Space": "hold still, or go on",
     "q": "quit",
@@ -38,7 +38,7 @@ MEANINGS = {
 }
 
 
-class Words(ModalScreen[None]):
+class Overlay(ModalScreen[None]):
     """Words and what they mean, in a frame."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -1,4 +1,4 @@
-"""What a terminal may see of a text: one that came from elsewhere, is long, or that it cannot encode."""
+"""What a terminal is given of a text that is long, or that it cannot encode."""
 
 from __future__ import annotations
 
@@ -7,16 +7,7 @@ import os
 import sys
 from typing import TextIO
 
-# Control characters could move the cursor or rewrite what was printed; bidirectional ones reorder it.
-_BIDIRECTIONAL = (0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-_UNSEEN = dict.fromkeys([*range(32), *range(127, 160), *_BIDIRECTIONAL, 0x2028, 0x2029], "�")
-_UNSEEN[ord("\t")] = _UNSEEN[ord("\n")] = " "
 _PLAIN = {"–": "-", "…": "~", "•": "*", "✓": "+", "✗": "x"}
-
-
-def printable(text: str) -> str:
-    """The text with every control character replaced."""
-    return text.translate(_UNSEEN)
 
 
 def wrapped(text: str, out: TextIO | None = None) -> str:

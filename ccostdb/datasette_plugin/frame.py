@@ -1,0 +1,67 @@
+"""What all pages share: which of them is shown, and Datasette's HTML made fit for keyboards and screen readers."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from datasette.app import Datasette
+from datasette.utils.asgi import Request
+from markupsafe import Markup
+
+NAVIGATION = {
+    "Home": "/-/ccostdb",
+    "Health": "/-/ccostdb/health",
+    "Charts": "/-/dashboards/ccostdb",
+    "Tables": "/ccostdb",
+}
+_SECTIONS = {"/-/dashboards": NAVIGATION["Charts"], **{path: path for path in NAVIGATION.values()}}
+_REWRITTEN = {
+    '<div class="table-wrapper">': '<div class="table-wrapper" tabindex="0" role="region" aria-label="Rows">',
+    '<select name="_filter_column': '<select aria-label="Column" name="_filter_column',
+    '<select name="_filter_op': '<select aria-label="Condition" name="_filter_op',
+    '<input type="text" name="_filter_value': '<input aria-label="Value" type="text" name="_filter_value',
+    '<select name="_sort" ': '<select aria-label="Sort by" name="_sort" ',
+    '<textarea id="sql-editor"': '<textarea aria-label="SQL" id="sql-editor"',
+    '<option value="" selected></option>': '<option value="" selected>all</option>',
+    '<option value="" ></option>': '<option value="">all</option>',
+    # What the columns mean is longer than the table.
+    '<dl class="column-descriptions">': "<details><summary>What the columns mean</summary>\n"
+    '<dl class="column-descriptions">',
+    "</dl>": "</dl></details>",
+}
+_STYLE = re.compile(r'(<(?:h1|h2|div class="page-header")) style="[^"]*"')  # a border in a colour of the name's
+_LEGEND = re.compile(r'<legend>([^<]*)</legend>\s*<(input|select) id="([^"]*)"')  # names a group, not the field in it
+_NUMBER = re.compile(r'<td class="(col-[^" ]+)[^"]*">\s*<span class="ccostdb-number')
+_HEADING = re.compile(r'<th (?=[^>]*\bclass="(col-[^"]+)")')
+
+
+def frame(datasette: Datasette, request: Request | None) -> dict[str, Any]:
+    """What the template `base.html` is given beside what Datasette gives."""
+    path = request.path.rstrip("/") if request else ""
+    section = max((each for each in _SECTIONS if f"{path}/".startswith(f"{each}/")), key=len, default=None)
+    here = section and _SECTIONS[section]
+    css = datasette.urls.static_plugins("ccostdb.datasette_plugin", "ccostdb.css")
+    return {"navigation": NAVIGATION, "here": here, "is_here": here == path, "css": f"{css}?{_css_mark()}"}
+
+
+def for_everyone(html: str) -> Markup:
+    """HTML of Datasette's templates with names for its fields, rows that a keyboard can scroll, and numbers' headings.
+
+    Whatever a source wrote is escaped in it, and so no tag.
+    """
+    html = str(html)  # Markup would escape what takes a place
+    for theirs, ours in _REWRITTEN.items():
+        html = html.replace(theirs, ours)
+    html = _LEGEND.sub(r'<label for="\3">\1</label>\n<\2 id="\3"', _STYLE.sub(r"\1", html))
+    numbers = set(_NUMBER.findall(html))
+    return Markup(_HEADING.sub(lambda found: found[0] + "data-number " * (found[1] in numbers), html))
+
+
+@cache
+def _css_mark() -> str:
+    """Names the CSS, so that a browser never keeps an old one."""
+    return hashlib.sha256((Path(__file__).parent / "static" / "ccostdb.css").read_bytes()).hexdigest()[:8]
