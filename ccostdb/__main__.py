@@ -5,11 +5,20 @@ import sys
 
 def main() -> None:
     """Runs the command that was typed."""
-    if sys.argv[1:2] == ["statusline"] and not {"-h", "--help"} & set(sys.argv):
-        _print_statusline(sys.argv[2:])
+    words = _statusline_words(sys.argv[1:])
+    if words is not None and not {"-h", "--help"} & set(words):
+        _print_statusline(words)
     from ccostdb.cli import main as commands
 
     commands(prog_name="ccostdb")
+
+
+def _statusline_words(words: list[str]) -> list[str] | None:
+    """What the status line is told; None: another command is asked for. `--db` may stand before it."""
+    at = 0
+    while words[at : at + 1] and words[at].partition("=")[0] == "--db":
+        at += 1 if "=" in words[at] else 2
+    return [*words[:at], *words[at + 1 :]] if words[at : at + 1] == ["statusline"] else None
 
 
 def _print_statusline(arguments: list[str]) -> None:

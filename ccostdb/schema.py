@@ -135,7 +135,6 @@ def open_reader(
             what = "the prices" if condition.is_counted else "whether CCO counts"
             say(f"Another ccostdb process writes: its settings say {what}, not yours.")
     con = _connect_read_only(settings.db)
-    con.execute("pragma mmap_size = 1073741824")
     con.execute("pragma cache_size = -65536")
     con.execute("pragma temp_store = memory")
     return con

@@ -6,11 +6,12 @@ import asyncio
 import errno
 import os
 import socket
+import sys
 import webbrowser
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from threading import Thread
+from threading import Thread, Timer
 
 from datasette.app import Datasette
 from datasette.plugins import pm
@@ -27,6 +28,7 @@ from ccostdb.settings import Settings
 
 HOST = "127.0.0.1"
 TAKE_S = 0.4  # for the last bytes of what was read, once nothing is
+END_S = 1.7  # from the signal: then it ends, whatever still runs
 
 DATASETTE_SETTINGS = {
     "allow_csv_stream": False,  # it cuts off at a size, and writes errors into a file with status 200: ours does not
@@ -70,13 +72,20 @@ def run(
     too.
     """
     open_reader(settings, is_priced=True, say=say).close()
-    with _listening(port, uds) as listener:
+    with ExitStack() as place:
+        listener = place.enter_context(_listening(port, uds))
         url = f"unix:{uds}" if uds else f"http://{HOST}:{listener.getsockname()[1]}/"
-        asyncio.run(_run(make_datasette(settings), listener, url, say, is_opened=is_opened))
+        asyncio.run(_run(make_datasette(settings), listener, url, say, place.close, is_opened=is_opened))
 
 
 async def _run(
-    datasette: Datasette, listener: socket.socket, url: str, say: Callable[[str], None], *, is_opened: bool
+    datasette: Datasette,
+    listener: socket.socket,
+    url: str,
+    say: Callable[[str], None],
+    leave: Callable[[], None],
+    *,
+    is_opened: bool,
 ) -> None:
     stop = asyncio.Event()
     stop_on_signals(stop)
@@ -88,12 +97,29 @@ async def _run(
         Thread(target=webbrowser.open, args=(url,), daemon=True).start()  # a browser of the terminal would hold us up
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+    if stop.is_set():
+        _end_soon(leave)
     server.should_exit = True
     await ledger_of(datasette).stop()
     await asyncio.gather(touching, return_exceptions=True)
     await asyncio.wait((serving,), timeout=TAKE_S)
     server.force_exit = True
     await serving
+
+
+def _end_soon(leave: Callable[[], None]) -> None:
+    """Ends the process though a thread is amid a step of SQLite, which nothing interrupts. Nothing is being written."""
+
+    def end() -> None:
+        try:
+            leave()
+            sys.stdout.flush()
+        finally:
+            os._exit(0)
+
+    timer = Timer(END_S, end)
+    timer.daemon = True
+    timer.start()
 
 
 @contextmanager
@@ -104,10 +130,20 @@ def _listening(port: int, uds: Path | None) -> Iterator[socket.socket]:
             yield listener
         return
     with _unix_listener(uds) as listener:
+        made = _identity(uds)
         try:
             yield listener
         finally:
-            uds.unlink(missing_ok=True)
+            if made == _identity(uds):
+                uds.unlink()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file lies there, None where there is none."""
+    with suppress(OSError):
+        found = path.lstat()
+        return found.st_dev, found.st_ino
+    return None
 
 
 def _unix_listener(path: Path) -> socket.socket:

@@ -5,6 +5,7 @@ Later wins: defaults, `config.toml` in the platform's config folder, `./ccostdb.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -185,6 +186,8 @@ def _config_folder(given: Path | None) -> Path:
 
 def _with_file(settings: Settings, path: Path, shown: str) -> Settings:
     try:
+        if path.is_fifo():  # reading would wait for whoever writes it
+            raise OSError(errno.EINVAL, "it is a pipe")
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         return settings

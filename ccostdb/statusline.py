@@ -150,6 +150,8 @@ def read_recorded(path: Path, session_id: str | None, now_ns: int) -> Recorded |
     """What the ledger says of today, the last hour and the session; None: it cannot be read now, or is none of ours."""
     import sqlite3
 
+    if not path.is_file():  # to open a pipe would wait for whoever writes it
+        return None
     try:
         con = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=WAIT_S)
         try:

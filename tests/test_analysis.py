@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import closing
 from datetime import date, timedelta
@@ -276,6 +277,20 @@ def test_stacked_bars_add_up_to_all_there_is() -> None:
     weekly = charts.stacked(costs(["a"], days=200), "model", "Cost")
     assert weekly.get_title(loc="left") == "Cost, by week"
     assert sum(bar.get_height() for bar in weekly.patches) == pytest.approx(300)
+
+
+def test_a_name_that_begins_with_an_underline_is_in_the_legend_as_it_is() -> None:
+    ax = charts.stacked(costs(["_hidden", "a"]), "model", "Cost")
+    assert sorted(text.get_text() for text in ax.get_legend().get_texts()) == ["_hidden", "a"]
+
+
+def test_two_dollar_signs_in_a_table_are_no_formula() -> None:
+    assert re.search(r'<table [^>]*class="tex2jax_ignore mathjax_ignore"', charts.table(costs(["$x$"])).to_html())
+
+
+def test_a_ledger_shows_its_path_and_no_key(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CCOSTDB_CCA_API_KEY", "verysecret123")
+    assert repr(open_ledger(ledger)) == f"Ledger('{ledger}')"
 
 
 def test_an_empty_frame_is_said_and_drawn() -> None:

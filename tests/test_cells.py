@@ -36,6 +36,7 @@ def shown(column: str, value: object) -> str:
         ("context_tokens_per_call", 12345, "12,345"),
         ("unpriced_calls", 0, "0"),
         ("calls", None, "–"),
+        ("model", None, "–"),
         ("share", 0.256, "26 %"),
         ("cache_share", None, "–"),
         *((name, None, "–") for name in ("saturation", "times", "reads_per_write", "conflicts", "dropped", "last_at")),
@@ -81,7 +82,7 @@ def test_a_text_is_cut_where_it_is_too_long() -> None:
 
 
 def test_what_has_no_form_of_ours_is_left_to_datasette() -> None:
-    assert [render("model", each, BERLIN, 300) for each in (None, "", b"x", {"value": 1, "label": "a"})] == [None] * 4
+    assert [render("model", each, BERLIN, 300) for each in ("", b"x", {"value": 1, "label": "a"})] == [None] * 3
 
 
 def test_tables_questions_and_own_sql_show_the_same_cells(week: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlencode
@@ -12,7 +14,7 @@ import httpx
 import pytest
 from browser import DARK, DESKTOP, PHONE, Look, Looking, axe_violations, overflow
 from playwright.sync_api import Page
-from sized_ledgers import HOSTILE, RATES
+from sized_ledgers import HOSTILE, RATES, week_ledger
 
 from ccostdb.datasette_plugin.metadata import load_metadata
 
@@ -68,11 +70,12 @@ def test_every_chart_of_two_years_is_drawn_from_all_its_rows(looking: Looking, t
 
 
 @pytest.mark.parametrize("slug", DASHBOARDS)
-def test_a_ledger_without_calls_has_charts_without_errors(looking: Looking, nothing: Path, slug: str) -> None:
+def test_a_chart_without_rows_says_so_in_place_of_axes(looking: Looking, nothing: Path, slug: str) -> None:
     def check(page: Page) -> None:
         for of, chart in CHARTS:
             if of == slug:
-                page.locator(f"#chart-{chart} svg").wait_for(timeout=DRAWN_MS)
+                page.locator(f"#chart-{chart} p").wait_for(timeout=DRAWN_MS)
+                assert page.locator(f"#chart-{chart}").inner_text().strip() == "No such calls in this time"
 
     looking.visit(nothing, f"/-/dashboards/{slug}", check)
 
@@ -81,8 +84,34 @@ def test_a_ledger_without_calls_has_charts_without_errors(looking: Looking, noth
 def test_a_chart_is_drawn_alone(looking: Looking, week: Path, slug: str, chart: str) -> None:
     def check(page: Page) -> None:
         assert marks(page, slug) > 0  # the page gives its chart the name of the dashboard
+        title = DASHBOARDS[slug]["charts"][chart]["title"]
+        assert (page.locator("h1").inner_text(), page.title()) == (title, f"{title} – ccostdb")
+        assert page.locator("main").inner_text().count(title) == 1
+        assert "?since=20" in page.url, "as the page of all charts"
 
     looking.visit(week, f"/-/dashboards/{slug}/{chart}", check)
+
+
+ODD = ("constructor", "toString", "__proto__", "valueOf", "hasOwnProperty", "all others", "not named")
+
+
+def test_names_that_every_object_of_javascript_has_are_drawn_as_any_other(looking: Looking, tmp_path: Path) -> None:
+    db = week_ledger(tmp_path / "odd.db")
+    with closing(sqlite3.connect(db)) as con:
+        for table in ("model", "project", "agent", "session"):
+            dearest = f"select {table}_id from rollup_day where {table}_id > 0 group by 1 order by sum(cost_nusd) desc"
+            for (number,), name in zip(con.execute(dearest).fetchall(), ODD, strict=False):
+                con.execute(f"update {table} set name = ? where {table}_id = ?", (f"odd {number}", number))
+                con.execute(f"update or ignore {table} set name = ? where {table}_id = ?", (name, number))
+        con.commit()
+
+    def check(page: Page) -> None:
+        drawn_everywhere("ccostdb")(page)
+        for chart in ("spend", "projects", "agents", "cache_share"):
+            drawn = " ".join(page.locator(f"#chart-{chart} svg text").all_text_contents())
+            assert all(name in drawn for name in ODD[:3]), (chart, drawn)
+
+    looking.visit(db, "/-/dashboards/ccostdb?since=", check)
 
 
 @pytest.mark.parametrize("slug", DASHBOARDS)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from datasette_dashboards import replace_opts_in_query
-from ledger_rows import make_ledger
+from ledger_rows import add_calls, add_name, add_source, make_ledger
 
 from ccostdb.resources import datasette_metadata
 from ccostdb.serve import make_datasette
@@ -77,6 +77,32 @@ def test_every_filter_of_the_page_goes_with_every_chart(chart: str, con: sqlite3
     filtered = draw(con, chart, since=since, until=since, model=model, project=project)
     assert len(filtered) < len(draw(con, chart))
     assert list(PAGE["filters"]) == ["since", "until", "model", "project"]
+
+
+def test_what_daemons_did_is_no_error_of_theirs_and_of_no_model_or_project(tmp_path: Path) -> None:
+    with closing(make_ledger(tmp_path / "ledger.db")) as con:
+        con.row_factory = sqlite3.Row
+        answers = [("/agents", "{}", None), ("/absent", None, "HTTP 404")]
+        source = add_source(con, "cca")
+        for number, answer in enumerate(answers):
+            add = "insert into sample (source_id, polled_ns, endpoint, body, error) values (?, ?, ?, ?, ?)"
+            con.execute(add, (source, 1_790_000_000_000_000_000 + number, *answer))
+        assert [row["what"] for row in draw(con, "activity")] == ["daemon: answer of /agents"]
+        assert draw(con, "activity", model="m") == draw(con, "activity", project="p") == []
+
+
+def test_a_chart_has_the_end_of_a_very_long_name(tmp_path: Path) -> None:
+    with closing(make_ledger(tmp_path / "ledger.db")) as con:
+        con.row_factory = sqlite3.Row
+        names = {table: add_name(con, table, "x" * 10**6 + "end") for table in ("model", "project", "agent", "session")}
+        ids = {f"{table}_id": number for table, number in names.items()}
+        call = {"occurred_ns": 1_790_000_000_000_000_000, "computed_nusd": 5}
+        tokens = {f"{kind}_tokens": 1 for kind in ("input", "cache_write_5m", "cache_write_1h", "cache_read")}
+        add_calls(con, [{"call_id": "c", "source_id": add_source(con, "cco"), **ids, **call, **tokens}])
+        for chart in CHARTS:
+            drawn = json.dumps(draw(con, chart))
+            assert len(drawn) < 2000
+            assert "xend" in drawn or chart == "cache_savings"
 
 
 @pytest.mark.parametrize("days", [30, 300, 10_000])

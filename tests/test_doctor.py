@@ -113,10 +113,10 @@ def test_a_run_that_was_killed_is_not_shown_as_connected(ledger: Path) -> None:
         con.execute(run, (add_source(con, "cco"),))
     killed = named(findings(), "cco")
     assert killed["state"] == "note"
-    assert killed["value"].startswith("killed while connected, ")
+    assert killed["value"].startswith("cut off, ")
     with writing_lock(ledger):
         running = named(findings(), "cco")
-    assert (running["state"], running["value"].partition(",")[0]) == ("ok", "connected")
+    assert (running["state"], running["value"].partition(",")[0]) == ("ok", "following")
 
 
 def test_a_setting_that_waits_for_another_process_is_noted(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,6 +316,7 @@ def test_what_a_daemon_told_while_nobody_listened_is_noted(ledger: Path) -> None
     assert problems(found) == []
     notes = [each["value"] for each in found if each["name"] == "ccd" and each["state"] == "note"]
     assert notes == [
+        "never read, rows: 0",
         "disconnected for 1.5 h",
         "events dropped: 12",
         "events with another content under a known id: 3",

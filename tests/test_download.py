@@ -10,9 +10,9 @@ import sqlite3
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from http.client import HTTPConnection, IncompleteRead
 from io import StringIO
 from pathlib import Path
@@ -24,10 +24,12 @@ import pytest
 from commands import ccostdb
 from served import BOUND_S, ask, ended, get, process
 
+from ccostdb.datasette_plugin import download
+from ccostdb.datasette_plugin.database import MOST_DOWNLOADS
 from ccostdb.datasette_plugin.metadata import load_metadata, questions
 from ccostdb.datasette_plugin.reading import ledger_of
 from ccostdb.loopback import QuietServer, listen
-from ccostdb.serve import make_datasette
+from ccostdb.serve import DATASETTE_SETTINGS, make_datasette
 from ccostdb.settings import Settings
 
 Serve = Callable[[Path], str]
@@ -64,6 +66,8 @@ def test_a_download_of_calls_has_all_of_them_and_a_page_the_newest(week: Path, n
         con.execute("insert or ignore into dirty_bucket select distinct bucket_s from calendar")
     whole, some, page = get(week, f"/ccostdb/{name}.csv", f"/ccostdb/{name}.csv?rows=5", f"/ccostdb/{name}.json")
     assert len(rows(some.text)) == 5
+    wanted = "source_id in (select source_id from source_counted where counted)" if name == "calls_of" else "true"
+    assert len(rows(whole.text)) == count(week, f"select count(*) from call where {wanted}")
     assert len(rows(whole.text)) > len(page.json()["rows"]) == 200
 
 
@@ -122,6 +126,12 @@ def test_a_cell_that_a_spreadsheet_would_run_is_a_text(week: Path) -> None:
         ("/ccostdb.csv?sql=delete+from+call", 400, "Statement must be a SELECT"),
         ("/ccostdb.csv?sql=select+missing", 400, "no such column: missing"),
         ("/ccostdb.ndjson?sql=select+1%3B+select+2", 400, "one statement"),
+        ("/ccostdb.ndjson?sql=select+9e999", 400, "Out of range float values"),
+        ("/ccostdb.csv?sql=select+cast(x%27ff%27+as+text)", 400, "Could not decode to UTF-8"),
+        ("/ccostdb/calls.csv?_where=1=1)+union", 400, "syntax error"),
+        ("/ccostdb/calls.ndjson?model__in=[", 400, "cannot be answered"),
+        ("/ccostdb/calls.csv?_through=x", 400, "cannot be answered"),
+        ("/-/ccostdb/export/calls_of.csv?rows=abc", 400, "rows is a whole number"),
     ],
 )
 def test_what_cannot_be_exported_is_a_page_that_says_why(week: Path, path: str, status: int, said: str) -> None:
@@ -219,6 +229,77 @@ def test_a_server_ends_whatever_its_readers_do(week: Path) -> None:
                     connection.request("GET", f"{path}?{urlencode({'sql': sql})}")
             said = ended(child)
     assert "Traceback" not in said
+
+
+@contextmanager
+def stalled(url: str, number: int) -> Iterator[list[HTTPConnection]]:
+    """Downloads whose readers take no more than the head."""
+    with ExitStack() as stack:
+        found = []
+        for _ in range(number):
+            connection = HTTPConnection(url.removeprefix("http://"), timeout=BOUND_S)
+            found.append(stack.enter_context(closing(connection)))
+            connection.request("GET", f"/ccostdb.csv?{urlencode({'sql': COUNT.format(-1)})}")
+            assert connection.getresponse().status == 200
+        yield found
+
+
+def test_there_are_not_too_many_downloads_at_once(week: Path) -> None:
+    with process(week) as (child, url):
+        with stalled(url, MOST_DOWNLOADS):
+            answer = ask(f"{url}/ccostdb.csv?sql=select+1")
+            assert ask(f"{url}/ccostdb/calls").status == 200
+        assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+        assert answer.text == "8 downloads are under way: wait until one of them has ended.\n"
+        until_s = time.monotonic() + BOUND_S
+        while ask(f"{url}/ccostdb.csv?sql=select+1").status == 503 and time.monotonic() < until_s:
+            time.sleep(0.05)
+        assert ask(f"{url}/ccostdb.csv?sql=select+1").text == "1\n1\n"
+        ended(child)
+
+
+def asked_with_a_bound(week: Path, ask_it: Callable[[int], None]) -> None:
+    """Runs `ask_it`, in a thread, with the port of a server of this process, until nothing is read any more."""
+
+    async def serve_and_ask() -> None:
+        datasette = make_datasette(Settings(week))
+        server = QuietServer(datasette.app(), lifespan="on")
+        with listen("127.0.0.1", 0, "") as listener:
+            serving = asyncio.create_task(server.serve(sockets=[listener]))
+            await asyncio.to_thread(ask_it, listener.getsockname()[1])
+            await ledger_of(datasette).stop()
+            server.should_exit = server.force_exit = True
+            await serving
+            datasette.executor.shutdown()
+
+    asyncio.run(serve_and_ask())
+
+
+def test_who_takes_nothing_for_long_is_left(week: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "TAKEN_S", 0.2)
+
+    def stall(port: int) -> None:
+        with stalled(f"http://127.0.0.1:{port}", 1):
+            assert reading()
+            until_s = time.monotonic() + BOUND_S
+            while reading() and time.monotonic() < until_s:
+                time.sleep(0.02)
+            assert not reading()
+
+    asked_with_a_bound(week, stall)
+
+
+def test_one_s_own_sql_has_as_long_as_on_a_page_until_its_first_row(
+    week: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(DATASETTE_SETTINGS, "sql_time_limit_ms", 200)
+
+    def wait(port: int) -> None:
+        answer = ask(f"http://127.0.0.1:{port}/ccostdb.csv?{urlencode({'sql': ENDLESS['a sort']})}")
+        assert answer.status == 400
+        assert "There was no row within 0.2 s." in answer.text
+
+    asked_with_a_bound(week, wait)
 
 
 def test_a_stopped_ledger_is_read_no_more(week: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import signal
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import ccostdb, run_python
 from hypothesis import given
 from hypothesis import strategies as st
 from ledger_rows import add_calls, add_name, add_source, make_ledger
@@ -143,6 +145,54 @@ def test_a_folder_and_a_missing_folder_are_refused(tmp_path: Path) -> None:
         pass
     with pytest.raises(BadArgument, match="its folder does not exist"), new_file(tmp_path / "no" / "x"):
         pass
+
+
+def test_a_name_may_be_as_long_as_the_system_lets_it(tmp_path: Path) -> None:
+    target = tmp_path / ("x" * 255)
+    with new_file(target) as out:
+        out.write(b"x")
+    assert target.read_text() == "x"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_file_that_a_signal_ends_is_not_left_behind(tmp_path: Path, number: int) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    write = (
+        "import os, sys; from pathlib import Path; from ccostdb.export.files import new_file\n"
+        f"with new_file(Path(sys.argv[1])) as out: out.write(b'half'); out.flush(); os.kill(os.getpid(), {int(number)})"
+    )
+    done = run_python("-c", write, str(folder / "out.csv"))
+    assert (done.returncode, done.stderr) == (128 + number, "")
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("ledger.db", "hard.db", "linked.db", "ledger.db-wal", "ledger.db-shm", "ledger.db.lock", "ledger.db.daemon"),
+        *("backups/ledger-20260701T000000Z.db", "ledger.db.schema-1.1.backup"),
+    ],
+)
+def test_the_ledger_and_its_own_files_are_never_written_over(
+    ledger: sqlite3.Connection, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "backups").mkdir()
+    path, target = tmp_path / "ledger.db", tmp_path / name
+    (tmp_path / "hard.db").hardlink_to(path)
+    (tmp_path / "linked.db").symlink_to(path)
+    before, was_there = path.read_bytes(), target.exists()
+    done = ccostdb("export", "calls", "--db", str(path), "-o", str(target))
+    assert done.exit_code == 1
+    assert "is the ledger, or a file of its own." in done.output
+    assert path.read_bytes() == before
+    assert target.exists() == was_there
+    assert ledger.execute("select count(*) from calls").fetchone() == (3,)
+
+
+def test_the_columns_of_cco_have_plain_decimals() -> None:
+    text = written("csv", [("m", 2e-05, -1e-9, None)], ("model", "input_cost", "output_cost", "total_cost"))
+    assert text.splitlines()[1] == "m,0.00002,-0.000000001,"
 
 
 def test_a_device_is_written_directly() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from commands import ccostdb, objects, on_terminal
-from ledger_rows import add_calls, add_source, make_ledger
+from ledger_rows import add_calls, add_name, add_source, make_ledger
 from pricing import at
 from sized_ledgers import week_ledger
 
@@ -126,10 +126,36 @@ def test_a_query_gets_its_parameters_and_its_days(three_days: sqlite3.Connection
     with pytest.raises(BadArgument, match="no parameter 'modell'") as caught:
         exported(three_days, "calls_of", parameters={"modell": "x"})
     assert caught.value.hint == "Did you mean model?"
-    with pytest.raises(BadArgument, match="is of no days"):
+    with pytest.raises(BadArgument, match="cannot be asked for the days"):
         exported(three_days, "prices", since="2026-07-03")
+    with pytest.raises(BadArgument) as caught:
+        exported(three_days, "cost_of_day", since="2026-07-03")
+    assert caught.value.hint == "It has a parameter for that: -p day=2026-07-01"
+    for rows in ("abc", "-1", "1.5", " 1"):
+        with pytest.raises(BadArgument, match="rows is a whole number"):
+            exported(three_days, "calls_of", parameters={"rows": rows})
+    with pytest.raises(BadArgument, match="since is given twice"):
+        exported(three_days, "calls_of", since="2026-07-03", parameters={"since": "2026-07-01"})
     with pytest.raises(BadArgument, match="is no query"):
         exported(three_days, "calls", parameters={"rows": 1})
+
+
+@pytest.mark.parametrize("name", ["calls_of", "calls_without_price", "cache_losses", "dearest_sessions"])
+def test_a_question_has_all_rows_where_no_number_is_asked_for(tmp_path: Path, name: str) -> None:
+    with closing(make_ledger(tmp_path / "ledger.db")) as con:
+        source, priced = add_source(con, "claude-code"), None if name == "calls_without_price" else 2
+        call = {"source_id": source, "input_tokens": 1, "computed_nusd": priced, "uncached_nusd": 1}
+        add_calls(
+            con,
+            [
+                {**call, "call_id": f"c{n}", "occurred_ns": NOW + n, "session_id": add_name(con, "session", f"s{n}")}
+                for n in range(250)
+            ],
+        )
+        (calls,) = con.execute("select count(*) from calls").fetchone()
+        assert len(exported(con, name)) == calls == 250
+        assert len(exported(con, name, parameters={"rows": "7"})) == 7
+        assert len(exported(con, name, parameters={"rows": ""})) in (100, 200)  # as on a page
 
 
 def test_a_value_is_never_sql(three_days: sqlite3.Connection) -> None:

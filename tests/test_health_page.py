@@ -59,7 +59,7 @@ def test_a_source_says_in_a_word_how_it_does(tmp_path: Path) -> None:
         "failed": (PROBLEM, "'failed', 'error', 1"),
         "not found": (NOTE, "'failed', 'error', 0"),
         "up to date": (OK, "'ok', 'reading', 1"),
-        "stopped": (OK, "'stopped', 'connected', 1"),
+        "stopped": (NOTE, "'stopped', 'connected', 1"),
         "cut off": (NOTE, "null, 'connected', 1"),
     }
     with closing(sqlite3.connect(path, isolation_level=None)) as con:
@@ -83,7 +83,7 @@ def test_who_records_is_told_and_a_command_that_writes_too(week: Path) -> None:
             found = seen(week)
             assert found.recording is not None
             assert (found.recording.pid, found.is_busy) == (os.getpid(), False)
-            assert [row["how"] for row in found.sources if row["source"] == "claude-code"] == ["reading"]
+            assert [row["how"] for row in found.sources if row["source"] == "claude-code"] == ["following"]
             page, told = get(week, "/-/ccostdb/health", "/-/ccostdb/health.json")
     assert f"pid {os.getpid()}" in page.text
     assert json.loads(told.text)["recording"]["pid"] == os.getpid()

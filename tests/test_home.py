@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -160,13 +161,13 @@ def test_every_name_leads_to_its_calls_and_the_rest_is_one_line(path: Path, con:
         spend(con, 1 + number, NOW, model=f"model {number} & co", agent="Explore")
     spend(con, 100, NOW)
     found = shown(path, NOW, "today")["names"]
-    assert [each.name for each in found["model"]][:2] == ["no model named", "model 11 & co"]
+    assert [each.name for each in found["model"]][:2] == ["not named", "model 11 & co"]
     assert found["model"][0].href == "/ccostdb/calls_of?since=2026-11-18&until=2026-11-18&model=-"
     assert found["model"][1].href == "/ccostdb/calls_of?since=2026-11-18&until=2026-11-18&model=model+11+%26+co"
     rest = found["model"][-1]
     assert (rest.name, rest.href, rest.share.calls, rest.share.cost_nusd) == ("5 others", None, 5, 15 * USD)
     assert sum(each.share.share for each in found["model"]) == pytest.approx(1)
-    assert [each.name for each in found["agent"]] == ["main thread", "Explore"]
+    assert [each.name for each in found["agent"]] == ["not named", "Explore"]
 
 
 def test_every_link_of_the_page_leads_to_a_page(week: Path) -> None:
@@ -265,3 +266,60 @@ def test_the_hour_that_comes_twice_in_autumn_is_one_line_of_the_table_and_both_a
             spend(con, 2, twice - hours_ago * 3600 * SECOND_NS)
     ((hour, today, yesterday, has_begun),) = shown(path, twice + SECOND_NS)["hour_rows"]
     assert (hour, today.cost_nusd, yesterday.cost_nusd, has_begun) == ("02:00", 4 * USD, 0, True)
+
+
+def test_a_ledger_of_older_calls_only_says_when_the_last_were_and_leads_to_them(
+    path: Path, con: sqlite3.Connection
+) -> None:
+    for days, usd_spent in ((400, 0.09), (46, 2)):
+        spend(con, usd_spent, NOW - days * DAY)
+    found = shown(path)["spending"].in_all
+    assert (found.first_day, found.last_day) == (date(2025, 10, 14), date(2026, 10, 3))
+    assert found.cost_nusd == 2_090_000_000
+    spend(con, 1, NOW)
+    assert shown(path)["spending"].in_all is None
+    con.execute("delete from call")
+    spend(con, 2, time.time_ns() - 100 * DAY)
+    (answer,) = get(path, "/-/ccostdb")
+    assert re.search(r'Last spent on <a href="/ccostdb/calls_of\?since=.*\$2\.00.* in all\.', answer.text)
+
+
+def test_budgets_that_only_the_ledger_holds_are_shown(path: Path, con: sqlite3.Connection) -> None:
+    spend(con, 3, NOW, model="opus-5")
+    columns = "name, period, limit_nusd, models"
+    con.execute(f"insert into budget ({columns}) values ('kept', 'day', ?, '[\"opus*\"]')", (4 * USD,))
+    con.execute(f"insert into budget ({columns}) values ('kept', 'week', ?, '[\"opus*\"]')", (4 * USD,))
+    assert [(each.standing.budget, each.used) for each in shown(path)["limits"]] == [("kept", 0.75)] * 2
+    mine = shown(path, NOW, None, {"name": "mine", "daily": 6})["limits"]
+    assert [(each.standing.budget, each.used) for each in mine] == [("mine", 0.5)]
+    (answer,) = get(path, "/-/ccostdb")
+    assert "<bdi>kept</bdi>" in answer.text
+
+
+def test_home_and_health_say_the_same_of_how_it_goes(week: Path) -> None:
+    home_page, health_page = get(week, "/-/ccostdb", "/-/ccostdb/health")
+    (there,) = re.findall(r'<span class="pill \w+">([^<]+)</span>', health_page.text)
+    assert f"Not recording · {there}</a>" in home_page.text
+    assert re.fullmatch(r"\d+ to look at", there)
+
+
+def test_a_name_of_dashes_or_of_nothing_leads_to_its_own_calls(path: Path, con: sqlite3.Connection) -> None:
+    names = [None, "", "-", "--", "-a", "a"]
+    for number, name in enumerate(names):
+        spend(con, 1 + number, NOW, **({} if name is None else {"model": name, "project": name, "agent": name}))
+    found = shown(path, NOW, "today")["names"]
+    hrefs = {each.share.name: each.href for each in found["model"]}
+    for dimension in ("model", "project", "agent"):
+        for number, name in enumerate(names):
+            href = next(each.href for each in found[dimension] if each.share.name == name)
+            (answer,) = get(path, href.replace("calls_of?", "calls_of.json?_shape=objects&"))
+            assert [row["cost_usd"] for row in answer.json()["rows"]] == [1 + number], (dimension, name)
+    assert hrefs["a"].endswith("model=a")
+
+
+def test_one_of_a_thing_is_no_plural(path: Path, con: sqlite3.Connection) -> None:
+    con.execute("insert into budget (name, period, limit_nusd) values ('b', 'month', 1)")
+    spend(con, None, time.time_ns(), model="mystery")
+    (answer,) = get(path, "/-/ccostdb")
+    assert "1 call without a price." in answer.text
+    assert "1 calls" not in answer.text

@@ -20,7 +20,7 @@ ORDER = """
     views lock schema upgrade rollups store_rows store_names write_retry store
     logs daemon daemon.record daemon.background daemon.service_files daemon.service
     budgets.standing budgets
-    health health.vitals health.metrics health.endpoint
+    health health.source_words health.vitals health.metrics health.endpoint
     ingest.outcome ingest.punctuality ingest.ccd_rows ingest.ccd_lines ingest.ccd
     ingest.claude_code ingest.last_samples ingest.cca ingest.cco_overrides ingest.cco ingest
     reprice reports reports.prices reports.budgets reports.spending export.text export.parquet export.files
@@ -35,9 +35,8 @@ ORDER = """
     cli.streams cli.tables cli.terminal cli.options cli.failure cli.progress
     tui tui.palette tui.bars tui.columns tui.tiers tui.reading tui.live tui.cost tui.models tui.recent tui.panels
     tui.overlay tui.app cli.top
-    cli.report cli.ledger cli.doctor cli.serve cli.export cli.statusline cli.notebooks cli.prices cli.budget cli.ingest cli.jobs
-    cli.demo
-    cli.daemon cli.service cli
+    cli.report cli.ledger cli.doctor cli.serve cli.export cli.statusline cli.notebooks cli.prices cli.budget cli.ingest
+    cli.jobs cli.demo cli.daemon cli.service cli
     __main__
 """
 LAYERS = ORDER.split()
@@ -48,6 +47,7 @@ OUTSIDE = {
     "apscheduler": {"jobs.schedule"},
     "click": {"cli"},
     "datasette": {"datasette_plugin", "serve"},
+    "datasette_dashboards": {"datasette_plugin"},
     "filelock": {"lock"},
     "genai_prices": {"prices.genai"},
     "jinja2": {"datasette_plugin"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import sqlite3
@@ -15,10 +16,13 @@ import pytest
 from browser import DARK, DESKTOP, PHONE, Look, Looking, axe_violations, overflow
 from ledger_rows import make_ledger
 from playwright.sync_api import Page
-from sized_ledgers import HOSTILE, SCRIPT
+from sized_ledgers import HOSTILE, SCRIPT, week_ledger
 
+from ccostdb.datasette_plugin.frame import INNER_VIEWS
 from ccostdb.datasette_plugin.metadata import load_metadata
 from ccostdb.resources import sql, sql_names
+from ccostdb.serve import make_datasette
+from ccostdb.settings import Settings
 
 QUESTIONS = list(load_metadata()["plugins"]["ccostdb"]["questions"])
 OTHER_PAGES = ("/ccostdb", "/ccostdb/model/1", "/ccostdb?sql=select+'%3Cscript%3E'+as+x%2C+1+as+cost_usd")
@@ -148,6 +152,83 @@ def test_numbers_stand_under_their_headings_and_long_names_are_no_wide_column(lo
         assert max(heights) < 50, "a model's name is in one line"
 
     looking.visit(week, "/ccostdb/model_costs", check, PHONE)
+
+
+def test_a_page_has_a_short_title_and_never_sql(looking: Looking, week: Path) -> None:
+    titles = {
+        "/ccostdb": "Tables",
+        "/ccostdb?sql=select+1+as+x": "Your own SQL",
+        "/ccostdb/daily_costs?day=2026-01-01": "Costs by day",
+        "/ccostdb/cost_of_day": "What did today cost?",
+        "/ccostdb/model/1": "Models 1",
+        "/-/dashboards/ccostdb": "Charts",
+        "/-/ccostdb": "Spending",
+    }
+    assert {path: looking.visit(week, path, Page.title) for path in titles} == {
+        path: f"{title} – ccostdb" for path, title in titles.items()
+    }
+
+
+def test_a_question_is_asked_and_says_how_many_rows_it_has(looking: Looking, week: Path) -> None:
+    def check(page: Page) -> None:
+        assert page.locator("h3").first.inner_text() == f"{shown(page)} rows (show SQL)"
+        assert page.locator("form.sql input[type=submit]").get_attribute("value") == "Ask"
+        assert "Custom SQL" not in page.content()
+
+    looking.visit(week, "/ccostdb/dearest_sessions", check)
+
+
+@pytest.mark.parametrize("name", ["daily_costs", "session_costs", "calls"])
+def test_a_table_begins_with_what_it_costs_on_the_page_alone(
+    serve: Callable[[Path], str], week: Path, name: str
+) -> None:
+    url = f"{serve(week)}/ccostdb/{name}"
+    columns = httpx.get(f"{url}.json").json()["columns"]
+    html = httpx.get(url).text
+    headings = re.findall(r'<th [^>]*data-column="([^"]+)"', html)
+    assert sorted(headings) == sorted(columns)
+    assert headings[: headings.index("cost_usd")] == columns[: headings.index("cost_usd")]
+    assert headings.index("cost_usd") <= 3
+    cells = re.findall(r'<td class="col-(\S+)', html)
+    assert cells[: len(headings)] == headings
+
+
+def test_tables_are_listed_with_their_sentences_and_sql_is_proposed(looking: Looking, week: Path) -> None:
+    def check(page: Page) -> None:
+        assert "Costs by day One row is a local day, over the calls of counted sources" in page.inner_text("main")
+        inner = page.locator("details a").evaluate_all("all => all.map(each => each.getAttribute('href'))")
+        assert {f"/ccostdb/{name}" for name in (*INNER_VIEWS, "call")} <= set(inner)
+        assert "/ccostdb/daily_costs" not in inner
+        page.click("input[value='Run SQL']")
+        page.locator("table.rows-and-columns").wait_for()
+        assert shown(page) > 0
+        assert page.locator("th").first.inner_text() == "day"
+
+    looking.visit(week, "/ccostdb", check)
+
+
+def test_a_very_long_name_makes_no_page_long(serve: Callable[[Path], str], tmp_path: Path) -> None:
+    db = week_ledger(tmp_path / "long.db")
+    with closing(sqlite3.connect(db)) as con:
+        con.execute("update model set name = printf('%.*c', 1000000, '<') where model_id = 1")
+        con.commit()
+    for path in ("/ccostdb/model_costs?_facet=model", "/ccostdb/calls?_facet=model", "/-/dashboards/ccostdb?since="):
+        assert len(httpx.get(serve(db) + path, timeout=60).content) < 400_000, path
+
+
+def test_a_single_rows_csv_which_would_have_formulas_is_refused(serve: Callable[[Path], str], week: Path) -> None:
+    got = httpx.get(f"{serve(week)}/ccostdb/model/1.csv")
+    assert (got.status_code, "A single row is not exported." in got.text) == (400, True)
+
+
+def test_sql_that_takes_too_long_is_led_to_the_csv(week: Path) -> None:
+    datasette = make_datasette(Settings(week))
+    datasette._settings["sql_time_limit_ms"] = 100
+    endless = urlencode({"sql": "with recursive n(n) as (select 1 union all select n + 1 from n) select max(n) from n"})
+    got = asyncio.run(datasette.client.get(f"/ccostdb?{endless}"))
+    assert got.status_code == 400
+    assert f'<a href="/ccostdb.csv?{endless}">The CSV</a> has no limit.' in got.text
+    assert "sql_time_limit_ms" not in got.text
 
 
 @pytest.mark.parametrize("path", ["/ccostdb/nothing", "/nothing", "/-/ccostdb/nothing", "/-/dashboards/nothing"])

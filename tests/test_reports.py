@@ -85,6 +85,8 @@ def test_by_adds_a_row_for_each_value(ledger: Path) -> None:
         (("--since", "2026-02-30"), "'2026-02-30' is no day."),
         (("--since", "0d"), "'0d' is no day.\nWrite 2026-07-01, 2026-07, today, yesterday or 7d."),
         (("--since", "-3d"), "'-3d' is no day."),
+        (("--since", "٧d"), "'٧d' is no day."),
+        (("--since", "1_0d"), "'1_0d' is no day."),
         (("--since", "99999999999d"), "'99999999999d' is no day."),
         (("--since", "99999d"), "'99999d' is outside the years 1970 to 2261."),
         (("--until", "9999-12-31"), "'9999-12-31' is outside the years 1970 to 2261."),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import shutil
 import signal
 import socket
 import sqlite3
 import time
-from contextlib import closing
-from http.client import HTTPConnection
+from contextlib import ExitStack, closing, suppress
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
@@ -16,7 +18,8 @@ import pytest
 from commands import ccostdb, run, run_python
 from served import BOUND_S, ask, ended, get, process
 
-from ccostdb.serve import DATASETTE_SETTINGS
+from ccostdb.datasette_plugin.reading import ledger_of
+from ccostdb.serve import DATASETTE_SETTINGS, make_datasette
 from ccostdb.serve import run as serve_until_told
 from ccostdb.settings import Settings
 
@@ -167,6 +170,87 @@ def test_a_unix_socket_is_gone_after_a_failure_too(week: Path, tmp_path: Path) -
     with pytest.raises(RuntimeError):
         serve_until_told(Settings(week), uds=tmp_path / "socket", say=fail)
     assert not (tmp_path / "socket").exists()
+
+
+def test_a_socket_that_another_has_put_in_its_place_is_kept(week: Path, tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    with process(week, "--uds", str(path)) as (child, _):
+        path.unlink()
+        path.write_text("mine")
+        ended(child)
+    assert path.read_text() == "mine"
+
+
+def test_it_ends_amid_a_step_that_nothing_interrupts_and_takes_its_socket_along(week: Path, tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    sql = urlencode({"sql": "select instr(zeroblob(8000000), zeroblob(4000000) || x'01')"})
+    with process(week, "--uds", str(path)) as (child, _), ExitStack() as stack:
+        for page in ("/ccostdb.json", "/ccostdb.csv"):
+            con = stack.enter_context(closing(socket.socket(socket.AF_UNIX)))
+            con.connect(str(path))
+            con.sendall(f"GET {page}?{sql} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        time.sleep(0.5)  # they are amid it
+        ended(child)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("path", ["/ccostdb", "/ccostdb.json", "/ccostdb.csv"])
+@pytest.mark.parametrize("sql", ["select zeroblob(900000000)", "select hex(zeroblob(400000000))"])
+def test_what_is_too_large_for_the_memory_is_a_sentence(week: Path, path: str, sql: str) -> None:
+    (answer,) = get(week, f"{path}?{urlencode({'sql': sql})}")
+    assert answer.status_code == 400
+    assert "too big" in answer.text
+
+
+def test_the_rows_of_a_page_are_bounded_in_bytes(week: Path) -> None:
+    rows = (
+        "with recursive n (i) as (select 1 union all select i + 1 from n limit {}) select hex(zeroblob(500000)) from n"
+    )
+    some, many = get(week, *(f"/ccostdb.json?{urlencode({'sql': rows.format(n)})}" for n in (20, 100)))
+    assert (some.status_code, many.status_code) == (200, 400)
+    assert "too big for a page" in many.text
+
+
+def test_a_file_that_is_cut_short_while_it_is_read_ends_no_process(week: Path, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    shutil.copy(week, path)
+    with process(path) as (child, url):
+        parts = urlsplit(url)
+        with closing(HTTPConnection(parts.hostname or "", parts.port, timeout=BOUND_S)) as connection:
+            again = f"{ENDLESS}+cross+join+call".replace("%7B%7D", "call_id")
+            connection.request("GET", f"/ccostdb.csv?{again}")
+            answer = connection.getresponse()
+            assert answer.read(10_000)
+            os.truncate(path, 8192)
+            with suppress(HTTPException, OSError):
+                answer.read(5_000_000)
+        assert child.poll() is None
+        ended(child)
+
+
+def test_a_connection_that_finds_the_file_damaged_is_closed_and_the_next_is_a_new_one(week: Path) -> None:
+    seen: list[sqlite3.Connection] = []
+
+    def fail(con: sqlite3.Connection) -> None:
+        seen.append(con)
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    async def ask_twice() -> None:
+        datasette = make_datasette(Settings(week))
+        with pytest.raises(sqlite3.DatabaseError):
+            await ledger_of(datasette).execute_fn(fail)
+        for _ in range(8):
+            assert (await ledger_of(datasette).execute("select 1")).single_value() == 1
+        datasette.executor.shutdown()
+
+    asyncio.run(ask_twice())
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        seen[0].execute("select 1")
+
+
+def test_a_ledger_that_is_held_alone_keeps_nobody_waiting_for_long(week: Path) -> None:
+    with closing(ledger_of(make_datasette(Settings(week))).connect()) as con:
+        assert con.execute("pragma busy_timeout").fetchone() == (1000,)
 
 
 def test_a_unix_socket_goes_with_no_port_and_no_browser(home: Path) -> None:

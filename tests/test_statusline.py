@@ -213,11 +213,13 @@ def test_where_there_is_no_ledger_it_says_how_to_make_one(home: Path) -> None:
     assert list(home.iterdir()) == []
 
 
-@pytest.mark.parametrize("what", ["folder", "text", "other", "locked"])
+@pytest.mark.parametrize("what", ["folder", "pipe", "text", "other", "locked"])
 def test_a_ledger_that_cannot_be_read_is_no_error(home: Path, what: str) -> None:
     path = home / "odd?#%.db"
     if what == "folder":
         path.mkdir()
+    elif what == "pipe":
+        os.mkfifo(path)
     elif what == "text":
         path.write_text("no SQLite")
     con = sqlite3.connect(path, isolation_level=None) if what in ("other", "locked") else None
@@ -239,6 +241,28 @@ def test_settings_that_are_wrong_are_no_error(home: Path) -> None:
         "ccostdb: see ccostdb doctor\n",
         "no ledger yet: ccostdb ingest\n",
     )
+
+
+def test_settings_that_are_a_pipe_are_not_waited_for(home: Path) -> None:
+    os.mkfifo("ccostdb.toml")
+    assert line(None).stdout == "ccostdb: see ccostdb doctor\n"
+
+
+def test_words_that_nobody_knows_are_passed_over(empty: Path) -> None:
+    for before in ([], ["--db", str(empty)], ["--db=x", f"--db={empty}"]):
+        for after in (["--bogus"], ["word", "--color=never"], ["--db"]):
+            done = subprocess.run(
+                [sys.executable, "-m", "ccostdb", *before, "statusline", *after],
+                stdin=subprocess.DEVNULL, env=environment(), capture_output=True, text=True, timeout=60, check=False,
+            )  # fmt: skip
+            assert (done.returncode, done.stderr) == (0, "")
+            assert "today" in done.stdout
+    assert "settings.json" in line(None, "--bogus", "--help").stdout
+
+
+def test_the_name_of_a_budget_cannot_move_the_cursor_or_turn_the_text(empty: Path) -> None:
+    text = render_line(Told(), Recorded(near=(("a\x1b[2Jb\nc\u202ed" + "x" * 99, "day", 1.0),)))
+    assert text.endswith(f"a�[2Jb c�d{'x' * 30} 100 % of the day")
 
 
 def test_colours_are_for_those_who_ask(empty: Path) -> None:

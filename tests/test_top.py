@@ -305,7 +305,7 @@ def test_the_live_monitor_says_who_records_and_how_its_sources_do(db: Path) -> N
     reader.close()
     record = Record(4711, "x", NOON_NS - 7200 * SECOND_NS, "1", None, None)
     (source,) = seen.sources
-    broken = replace(source, state="disconnected", error="refused\x1b[2J", gaps=2, events_per_s=12.0)
+    broken = replace(source, how="disconnected", error="refused\x1b[2J", gaps=2, events_per_s=12.0)
     told = replace(seen, writer=Writer(record, is_busy=True), sources=[broken])
     lines = [each.plain for each in live_lines(told, 70, 20)]
     assert lines[0] == "● Recording for 2 h, pid 4711"
@@ -321,6 +321,41 @@ def test_budgets_stand_with_their_bars(db: Path) -> None:
     screen = shown(db, user_budgets=(budget,))
     assert "80 % of $5.00 a day" in line(screen, "work", "day")
     assert line(screen, "work", "6.0 % of $100.00 a month")
+
+
+def test_a_budget_that_is_nearly_used_up_is_seen_on_a_small_terminal_and_stands_before_the_pace(db: Path) -> None:
+    lines = shown(db, size=(80, 24), user_budgets=({"name": "near", "daily": 4.9}, {"name": "far", "daily": 99})).split(
+        "\n"
+    )
+    places = [next((at for at, each in enumerate(lines) if word in each), None) for word in ("near ", "Pace", "far ")]
+    assert places[0] is not None
+    assert places[1] is not None
+    assert places[0] < places[1]
+    assert places[2] is None
+
+
+def test_budgets_that_only_the_ledger_holds_are_shown(db: Path) -> None:
+    with opened(db) as con:
+        con.execute("insert into budget (name, period, limit_nusd) values ('kept', 'day', 5000000000)")
+    assert "80 % of $5.00 a day" in line(shown(db), "kept", "day")
+    assert "kept" not in shown(db, user_budgets=({"name": "mine", "daily": 5},))
+
+
+def test_a_ledger_of_older_calls_only_says_when_the_last_were(db: Path) -> None:
+    with opened(db) as con:
+        con.execute("delete from call where occurred_ns > ?", (NOON_NS - 20 * DAY_NS,))
+    assert line(shown(db), "Last spent on 13 June 2026; $2.00 in all")
+
+
+def test_the_newest_event_of_a_source_is_known_after_a_new_start(db: Path) -> None:
+    with opened(db) as con:
+        columns = "source_id, started_ns, updated_ns, state"
+        con.execute(f"insert into run ({columns}) values (1, ?1, ?1, 'reading')", (time.time_ns() + SECOND_NS,))
+        with writing_lock(db), recorded(Settings(db), None):
+            reader = Reader(Settings(db))
+            (source,) = reader.look(NOON_NS).sources
+            reader.close()
+    assert (source.events, source.how, source.last_event_ns) == (0, "following", NOON_NS - 5 * SECOND_NS)
 
 
 def test_what_the_sums_leave_out_is_said_and_a_typo_in_a_budget_keeps_nobody_from_looking(db: Path) -> None:
@@ -344,7 +379,7 @@ def test_without_colour_every_state_still_has_a_mark_and_a_word(db: Path, monkey
     svg, screen = asyncio.run(drawn())
     colours = set(re.findall(r"#[0-9a-f]{6}", svg)) - {"#c5c8c6", "#ff5f57", "#febc2e", "#28c840"}  # of the frame
     assert [each for each in colours if len({each[1:3], each[3:5], each[5:]}) > 1] == []
-    assert line(screen, "– claude-code", "ended")
+    assert line(screen, "– claude-code", "cut off")
 
 
 def test_the_words_of_a_search_are_looked_for_in_every_name(db: Path) -> None:

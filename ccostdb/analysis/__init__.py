@@ -42,7 +42,7 @@ def open_ledger(db: str | Path | None = None) -> Ledger:
         return Ledger(settings)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Ledger:
     """A ledger to ask for frames: `ledger.daily_costs(since="30d")` is `ledger.frame("daily_costs", since="30d")`.
 
@@ -84,6 +84,9 @@ class Ledger:
     def names(self) -> list[str]:
         """Every view and query that `frame` knows."""
         return sorted({*sql_names("views"), *sql_names("queries")})
+
+    def __repr__(self) -> str:
+        return f"Ledger({str(self.settings.db)!r})"  # the settings hold keys
 
     def __dir__(self) -> list[str]:
         return [*object.__dir__(self), *self.names]  # not super(): slots make the class anew

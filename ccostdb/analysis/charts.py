@@ -63,7 +63,7 @@ def dollars(amount: float) -> str:
 def label(name: Any, width: int = 36) -> str:
     """A name in one printable line: of a long path the end, of other long names the beginning."""
     if pd.isna(name):
-        return "(not named)"
+        return "not named"
     text = printable(str(name))
     if len(text) <= width:
         return text
@@ -110,7 +110,8 @@ def share_axis(ax: Axes, title: str) -> None:
 
 def legend(ax: Axes) -> None:
     """Names the series, to the right of the chart: it hides nothing there."""
-    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    for text in ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0)).get_texts():
+        text.set_text(text.get_text().strip())
 
 
 def stacked(frame: pd.DataFrame, by: str, title: str, *, value: str = "cost_usd", top: int = 5) -> Axes:
@@ -131,7 +132,7 @@ def stacked(frame: pd.DataFrame, by: str, title: str, *, value: str = "cost_usd"
     for number, part in enumerate([name for name in (*largest, "all other") if name in sums]):
         colour = GREY if part == "all other" else SERIES[number % len(SERIES)]
         width = 0.85 if unit == "day" else 6.0
-        ax.bar(sums.index, sums[part], width, bottom=floor, color=colour, label=part)
+        ax.bar(sums.index, sums[part], width, bottom=floor, color=colour, label=f" {part}")  # _ would hide it
         floor = floor + sums[part]
     dollar_axis(ax) if value.endswith("_usd") else ax.set_ylabel(value.replace("_", " "))
     date_axis(ax, pd.DatetimeIndex(sums.index))
@@ -190,7 +191,7 @@ def table(frame: pd.DataFrame, rows: int = 12) -> Any:
             forms[heading] = _form(str(name), shown[name])
         shown = shown.rename(columns={name: heading})
     styled = shown.style.format(forms, na_rep=UNKNOWN, escape="html").hide(axis="index")
-    return styled.set_table_styles(left)
+    return styled.set_table_attributes('class="tex2jax_ignore mathjax_ignore"').set_table_styles(left)
 
 
 def _form(name: str, values: pd.Series) -> Callable[[Any], str]:

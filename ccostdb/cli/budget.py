@@ -26,15 +26,13 @@ def budget(form: str | None, check: bool, at: float | None) -> None:
 
     Pace: the share that is spent over the share of the time that has passed; at 100 %, the limit just lasts.
     """
-    from ccostdb.budgets.entries import read_budgets
-    from ccostdb.reports.budgets import budget_report
+    from ccostdb.reports.budgets import budget_report, budgets_of
 
     if at is not None and not check:
         raise click.UsageError("--at goes with --check.")
     settings = current_settings()
-    budgets = read_budgets(settings)
     with open_ledger(settings) as con:
-        table, standings = budget_report(con, budgets, time.time_ns())
+        table, standings = budget_report(con, budgets_of(con, settings), time.time_ns())
     show(table, form)
     if check:
         _check(standings, at or 1.0)

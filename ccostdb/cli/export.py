@@ -45,7 +45,12 @@ def export(
     target = None if output in (None, "-") else Path(output or "")
     ending = target.suffix.lstrip(".").lower() if target else ""
     form = form or (ending if ending in FORMATS else "csv")
-    with open_ledger(current_settings()) as con:
+    settings = current_settings()
+    if target:
+        from ccostdb.export.files import refuse_ledger
+
+        refuse_ledger(target, settings.db)
+    with open_ledger(settings) as con:
         columns, rows = select(con, name, since=since, until=until, tz=zone, parameters=_parameters(given))
         _write(form, columns, rows, target)
 

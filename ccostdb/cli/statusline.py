@@ -7,7 +7,7 @@ import click
 from ccostdb.cli.options import FLAGS
 
 
-@click.command()
+@click.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
 @click.option("--color", is_flag=True, help="In colours, unless NO_COLOR is set.")
 @click.option("--db", metavar="PATH", help="The ledger's file.")
 @click.pass_context

@@ -8,6 +8,7 @@ from typing import Any
 from datasette import hookimpl
 from datasette.app import Datasette
 from datasette.utils.asgi import Request, Response
+from datasette_dashboards import dashboard_chart
 from jinja2 import Environment
 from markupsafe import Markup
 
@@ -16,11 +17,12 @@ from ccostdb.datasette_plugin.database import NAME
 from ccostdb.datasette_plugin.download import ROUTES as DOWNLOADS
 from ccostdb.datasette_plugin.download import is_linked
 from ccostdb.datasette_plugin.failure import failure
-from ccostdb.datasette_plugin.frame import NAVIGATION, for_everyone, frame
+from ccostdb.datasette_plugin.frame import NAVIGATION, answer_first, cut, for_everyone, frame
 from ccostdb.datasette_plugin.guard import guarded
 from ccostdb.datasette_plugin.metadata import last_days, questions
 from ccostdb.datasette_plugin.pages import ROUTES as PAGES
 from ccostdb.datasette_plugin.reading import home_zone
+from ccostdb.errors import BadArgument
 
 
 async def start_page(datasette: Datasette) -> Response:
@@ -33,9 +35,31 @@ async def charts_page(datasette: Datasette) -> Response:
     return Response.redirect(datasette.urls.path(NAVIGATION["Charts"]))
 
 
+async def chart_page(datasette: Datasette, request: Request) -> Response:
+    """One chart, which begins with the same days as all of them."""
+    page = (datasette.plugin_config("datasette-dashboards") or {})["ccostdb"]
+    if not request.args.keys() & page["filters"].keys():
+        since = page["filters"]["since"]["default"]
+        return Response.redirect(f"{request.path}?since={since}")
+    answer: Response = await dashboard_chart(request, datasette)
+    return answer
+
+
+async def row_file() -> Response:
+    """Datasette's own, which a spreadsheet would take for formulas."""
+    raise BadArgument("A single row is not exported.", "Take its table's file, with a filter.")
+
+
 @hookimpl(tryfirst=True)
 def register_routes() -> list[tuple[str, Any]]:
-    return [(r"^/$", start_page), (r"^/-/dashboards/?$", charts_page), *PAGES, *DOWNLOADS]
+    return [
+        (r"^/$", start_page),
+        (r"^/-/dashboards/?$", charts_page),
+        (r"^/-/dashboards/(?P<slug>ccostdb)/(?!embed$)(?P<chart_slug>[^/]+)$", chart_page),
+        *PAGES,
+        *DOWNLOADS,
+        (rf"^/{NAME}/[^/]+/[^/]+\.csv$", row_file),
+    ]
 
 
 @hookimpl
@@ -61,7 +85,7 @@ def extra_template_vars(datasette: Datasette, request: Request | None) -> dict[s
 
 @hookimpl
 def prepare_jinja2_environment(env: Environment) -> None:
-    env.filters["for_everyone"] = for_everyone
+    env.filters.update(for_everyone=for_everyone, answer_first=answer_first, cut=cut)
 
 
 @hookimpl

@@ -24,7 +24,7 @@ def render(column: str, value: object, zone: ZoneInfo, longest: int) -> Markup |
     """The cell as HTML; None where Datasette's own form will do. Times are in `zone`, a text is cut at `longest`."""
     kind = kind_of(column)
     if value is None:
-        return None if kind == "text" else _UNKNOWN if kind in _AMOUNTS else _NONE
+        return _UNKNOWN if kind in _AMOUNTS else _NONE
     if isinstance(value, int | float):
         return _number(kind, value)
     if isinstance(value, str) and value:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -18,15 +19,44 @@ from ccostdb.schema import read_only_uri
 from ccostdb.settings import Settings
 
 NAME = "ccostdb"  # of the database in every address, whatever its file is called
-PRAGMAS = (  # of connections that stay open, one for each thread: the file is mapped, and what was read not kept twice
-    "pragma mmap_size = 8589934592",
-    "pragma cache_size = -4096",
-    "pragma temp_store = memory",
-)
+# Of connections that stay open, one for each thread. Not mapped: a file that is cut short would end the process.
+PRAGMAS = ("pragma cache_size = -4096", "pragma temp_store = file")
+LIMITS = {  # SQLite asks only between its steps whether one is still wanted: none may take long, or much memory
+    sqlite3.SQLITE_LIMIT_LENGTH: 8 * 1024 * 1024,  # more than any stored text
+    sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 200,
+}
+MOST_BYTES = 32 * 1024 * 1024  # of texts and blobs in the rows of a page
+MOST_DOWNLOADS = 8  # at once: each has a thread and a connection
+BUSY_S = 1.0  # while a writer holds the file alone; nothing interrupts this wait
 COUNT_MS = 20  # a page at 10 million calls is to take less than 300
 STEPS = 100_000  # of SQLite's machine, about a millisecond: after so many, a statement asks whether it is still wanted
 
 T = TypeVar("T")
+
+
+class _Cursor(sqlite3.Cursor):
+    """Gives no more rows at once than a page can hold."""
+
+    def fetchmany(self, size: int | None = None) -> list[Any]:
+        return _bounded(islice(self, size))
+
+    def fetchall(self) -> list[Any]:
+        return _bounded(self)
+
+
+class _Connection(sqlite3.Connection):
+    def cursor(self, factory: Any = _Cursor) -> Any:
+        return super().cursor(factory)
+
+
+def _bounded(rows: Iterable[Any]) -> list[Any]:
+    found, size = [], 0
+    for row in rows:
+        found.append(row)
+        size += sum([len(cell) for cell in row if isinstance(cell, str | bytes)])
+        if size > MOST_BYTES:
+            raise sqlite3.DataError("the rows are too big for a page")
+    return found
 
 
 class LedgerDatabase(Database):  # type: ignore[misc]
@@ -40,14 +70,18 @@ class LedgerDatabase(Database):  # type: ignore[misc]
         self.settings = settings
         self.home_zone = ZoneInfo("UTC")  # until the first connection
         self._thread = threading.local()
+        self.downloads = threading.Semaphore(MOST_DOWNLOADS)
         self._busy: set[sqlite3.Connection] = set()  # of Datasette's threads
         self._is_stopped = False
 
     def connect(self, write: bool = False) -> sqlite3.Connection:
         """A connection that can only read. It may be used by one thread after another."""
         assert not write, "the ledger is only read here"
-        con = sqlite3.connect(read_only_uri(self.settings.db), uri=True, check_same_thread=False, timeout=5.0)
+        uri = read_only_uri(self.settings.db)
+        con = sqlite3.connect(uri, uri=True, check_same_thread=False, timeout=BUSY_S, factory=_Connection)
         try:
+            for limit, most in LIMITS.items():
+                con.setlimit(limit, most)
             for pragma in PRAGMAS:
                 con.execute(pragma)
             self.home_zone = ZoneInfo(con.execute("select home_tz from ledger").fetchone()[0])
@@ -72,6 +106,10 @@ class LedgerDatabase(Database):  # type: ignore[misc]
                 if self._is_stopped:
                     raise CcostError("The server is told to stop.")
                 return fn(con)
+            except sqlite3.DatabaseError:
+                self._thread.con = None  # it may be of a file that another was copied into
+                con.close()
+                raise
             finally:
                 self._busy.discard(con)
 

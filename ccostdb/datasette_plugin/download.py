@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import re
 import sqlite3
+import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -20,17 +23,18 @@ from datasette.utils import InvalidSql, derive_named_parameters, tilde_decode, v
 from datasette.utils.asgi import Request, Response
 from datasette.views.table import TableView
 
-from ccostdb.datasette_plugin.database import NAME, LedgerDatabase
+from ccostdb.datasette_plugin.database import MOST_DOWNLOADS, NAME, LedgerDatabase
 from ccostdb.datasette_plugin.guard import Receive, Send
 from ccostdb.datasette_plugin.metadata import questions
 from ccostdb.datasette_plugin.reading import ledger_of
 from ccostdb.errors import BadArgument
-from ccostdb.export import csv_chunks, ndjson_chunks, parameters_of, select
+from ccostdb.export import csv_chunks, ndjson_chunks, select
 from ccostdb.export.text import Chunks, Row
 
 log = logging.getLogger(__name__)
 
-ALL_ROWS = 2**62  # for a question that seeks a number of rows, where the address names none
+TAKEN_S = 30.0  # a reader that takes nothing for so long is left: it keeps the write-ahead log from shrinking
+AGAIN_S = 5  # when to ask again, where there are too many downloads
 KINDS = {"csv": ("text/csv; charset=utf-8", csv_chunks), "ndjson": ("application/x-ndjson", ndjson_chunks)}
 _PAGED = re.compile(r" limit \d+( offset \d+)?$")  # as Datasette ends the SQL of a table's page
 
@@ -42,8 +46,6 @@ async def named(datasette: Datasette, request: Request) -> Download:
     name = tilde_decode(request.url_vars["name"])
     asked = {key: request.args[key] or None for key in request.args if not key.startswith("_")}
     days = {key: asked.pop(key, None) for key in ("since", "until", "tz")}
-    if name in questions(datasette.metadata()) and "rows" in parameters_of(name):
-        asked["rows"] = asked.get("rows") or str(ALL_ROWS)
     return Download(datasette, request, name, lambda con: select(con, name, **days, parameters=asked))
 
 
@@ -59,7 +61,8 @@ async def shown(datasette: Datasette, request: Request) -> Download | Response:
     if isinstance(page, Response):
         return page
     query, table = page[0]["query"], page[0]["table"]
-    return Download(datasette, request, table, lambda con: _ask(con, _PAGED.sub("", query["sql"]), query["params"]))
+    source = partial(_ask, text=_PAGED.sub("", query["sql"]), values=query["params"])
+    return Download(datasette, request, table, source, is_free=True)
 
 
 async def own(datasette: Datasette, request: Request) -> Download:
@@ -71,7 +74,7 @@ async def own(datasette: Datasette, request: Request) -> Download:
         raise BadArgument(f"This cannot be exported: {error}.") from error
     empty = dict.fromkeys(await derive_named_parameters(ledger_of(datasette), text), "")  # as on the page
     values = {**empty, **{key: request.args[key] for key in request.args if key != "sql"}}
-    return Download(datasette, request, NAME, lambda con: _ask(con, text, values))
+    return Download(datasette, request, NAME, partial(_ask, text=text, values=values), is_free=True)
 
 
 ROUTES = [
@@ -97,48 +100,78 @@ def _ask(con: sqlite3.Connection, text: str, values: Mapping[str, Any]) -> tuple
 
 
 class Download:
-    """An answer of Datasette's kind, which sends what `source` reads, as long as somebody listens."""
+    """An answer of Datasette's kind, which sends what `source` reads, as long as somebody listens and takes it.
 
-    def __init__(self, datasette: Datasette, request: Request, name: str, source: Source) -> None:
+    What is asked freely has as long as on a page until its first row.
+    """
+
+    def __init__(
+        self, datasette: Datasette, request: Request, name: str, source: Source, *, is_free: bool = False
+    ) -> None:
         self._ledger = ledger_of(datasette)
+        self._first_row_s = datasette.setting("sql_time_limit_ms") / 1000 if is_free else None
         self._request = request
         self._name = name
         self._source = source
 
     async def asgi_send(self, send: Send) -> None:
         """Errors before the first chunk are raised, and so a page; later ones leave the answer without an end."""
+        if not self._ledger.downloads.acquire(blocking=False):
+            said = f"{MOST_DOWNLOADS} downloads are under way: wait until one of them has ended.\n"
+            await Response.text(said, status=503, headers={"retry-after": str(AGAIN_S)}).asgi_send(send)
+            return
         kind = self._request.url_vars["kind"]
         content_type, make = KINDS[kind]
         disposition = f'attachment; filename="{self._name}.{kind}"'
         headers = [(b"content-type", content_type), (b"content-disposition", disposition)]
-        with _Reading(self._ledger, self._source, make, self._request.receive) as reading:
+        with _Reading(self._ledger, self._source, make, self._request.receive, self._first_row_s) as reading:
             chunk = await reading.following()
             listed = [(name, value.encode()) for name, value in headers]
             await send({"type": "http.response.start", "status": 200, "headers": listed})
             while chunk is not None and self._request.method == "GET":
-                await send({"type": "http.response.body", "body": chunk.encode(), "more_body": True})
                 try:
+                    async with asyncio.timeout(TAKEN_S):
+                        await send({"type": "http.response.body", "body": chunk.encode(), "more_body": True})
                     chunk = await reading.following()
                 except Exception as error:
-                    log.error("The export of %s broke off: %s", self._name, error)
+                    why = f"nobody took it for {TAKEN_S:g} s" if isinstance(error, TimeoutError) else error
+                    log.error("The export of %s broke off: %s", self._name, why)
                     return  # without an end: the server breaks the connection
             if not reading.is_left:
                 await send({"type": "http.response.body", "body": b""})
 
 
 class _Reading:
-    """Chunks of an answer, read one at a time in a thread of its own, and no longer than somebody listens."""
+    """Chunks of an answer, read one at a time in a thread of its own, and no longer than somebody listens.
 
-    def __init__(self, ledger: LedgerDatabase, source: Source, make: Chunks, receive: Receive) -> None:
+    It has one of the ledger's `downloads`, until its connection is closed.
+    """
+
+    def __init__(
+        self, ledger: LedgerDatabase, source: Source, make: Chunks, receive: Receive, first_row_s: float | None
+    ) -> None:
         self._is_over = False
-        self._chunks = self._read(ledger, source, make)
+        self._ledger = ledger
+        self._first_row_s = first_row_s
+        self._chunks = self._read(source, make)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="export")
         self._gone = asyncio.ensure_future(_gone(receive))
         self._coming: asyncio.Future[str | None] | None = None
 
-    def _read(self, ledger: LedgerDatabase, source: Source, make: Chunks) -> Generator[str, None, None]:
-        with ledger.opened(lambda: self._is_over) as con:
-            yield from make(*source(con))
+    def _read(self, source: Source, make: Chunks) -> Generator[str, None, None]:
+        until_s = math.inf if self._first_row_s is None else time.monotonic() + self._first_row_s
+        with self._ledger.opened(lambda: self._is_over or time.monotonic() > until_s) as con:
+            try:
+                columns, rows = source(con)
+            except sqlite3.OperationalError as error:
+                if time.monotonic() > until_s:
+                    raise BadArgument(f"There was no row within {self._first_row_s:g} s.") from error
+                raise
+            until_s = math.inf
+            chunks = make(columns, rows)
+            if first := next(chunks, "") + next(chunks, ""):  # an error of the first rows is to be a page, too
+                yield first
+            yield from chunks
 
     async def following(self) -> str | None:
         """The next chunk; None at the end, or where the listener is gone."""
@@ -159,7 +192,8 @@ class _Reading:
         self._gone.cancel()
         if self._coming is not None and not self._coming.cancel():
             self._coming.exception()  # nobody else asks for it
-        self._thread.submit(self._chunks.close)  # closes the connection, in the thread that may still use it
+        closing = self._thread.submit(self._chunks.close)  # the connection, in the thread that may still use it
+        closing.add_done_callback(lambda _: self._ledger.downloads.release())
         self._thread.shutdown(wait=False)
 
 

@@ -20,9 +20,9 @@ log = logging.getLogger(__name__)
 # What Datasette raises for parameters of an address that it does not check.
 _MISASKED = (
     *(ValueError, LookupError, TypeError, OverflowError, QueryInterrupted, sqlite3.Warning),
-    *(sqlite3.ProgrammingError, sqlite3.OperationalError, sqlite3.IntegrityError),
+    *(sqlite3.ProgrammingError, sqlite3.OperationalError, sqlite3.IntegrityError, sqlite3.DataError),
 )
-_OF_THE_QUESTION = {1, 20}  # SQLite's codes for bad SQL, and for a value of another type
+_OF_THE_QUESTION = {1, 18, 20}  # SQLite's codes for bad SQL, for what is too big, and for a value of another type
 
 
 async def failure(datasette: Datasette, request: Request, exception: Exception) -> Response:
@@ -30,6 +30,8 @@ async def failure(datasette: Datasette, request: Request, exception: Exception) 
     status, title, message = _understand(datasette, exception)
     if status == 500 and request.query_string and _is_misasked(exception):
         status, message = 400, f"What the address asks cannot be answered: {exception}."
+    if title == "SQL Interrupted":
+        title, message = "This takes too long", _too_long(datasette, request)
     if status == 500:
         log.error("%s cannot be shown", request.path, exc_info=exception)
     if request.path.endswith(".json"):
@@ -53,6 +55,12 @@ def _understand(datasette: Datasette, exception: Exception) -> tuple[int, str | 
     if isinstance(exception, sqlite3.OperationalError) and str(exception) == "interrupted":
         return 503, None, "The server is told to stop."
     return 500, None, f"This cannot be shown: {_name(exception)}. The terminal of ccostdb serve says more."
+
+
+def _too_long(datasette: Datasette, request: Request) -> Markup:
+    seconds = datasette.setting("sql_time_limit_ms") // 1000
+    file = f"{request.path.removesuffix('.json')}.csv?{request.query_string}"
+    return Markup('A page has {} seconds. <a href="{}">The CSV</a> has no limit.').format(seconds, file)
 
 
 def _is_misasked(exception: Exception) -> bool:

@@ -63,12 +63,12 @@ def _refusal(scope: MutableMapping[str, Any], host: str) -> tuple[int, str] | No
 
 
 def _is_elsewhere(scope: MutableMapping[str, Any]) -> bool:
-    """Whether a page of another site asks, or of another port of this machine. It cannot read answers, but they cost."""
+    """Whether a page of another site, or port of this machine, asks: it cannot read answers, but they cost."""
     return dict(scope["headers"]).get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin")
 
 
 def _is_followed(scope: MutableMapping[str, Any]) -> bool:
-    """Whether somebody follows a link to a page, which is neither loaded into another nor ahead, to SQL or to a file."""
+    """Whether somebody follows a link to a page, neither loaded ahead nor into another, nor to SQL or a file."""
     sent = dict(scope["headers"])
     is_seen = (sent.get(b"sec-fetch-mode"), sent.get(b"sec-fetch-dest")) == (b"navigate", b"document")
     asked = {name for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)}

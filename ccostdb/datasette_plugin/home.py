@@ -80,6 +80,8 @@ def home(con: sqlite3.Connection, settings: Settings, now_ns: int, period: str |
     return {
         "now": datetime.fromtimestamp(now_ns // SECOND_NS, found.zone),
         "spending": found,
+        "rows_url": rows_url,
+        "count_of": count_of,
         "is_empty": not _has_calls(con),
         "cards": _cards(found),
         "day_chart": _day_chart(found),
@@ -101,8 +103,13 @@ def home(con: sqlite3.Connection, settings: Settings, now_ns: int, period: str |
 
 def rows_url(first_day: date, last_day: date, **names: str | None) -> str:
     """The calls behind a number. A name of None asks for the calls that name none."""
-    asked = {key: "-" if name is None else name for key, name in names.items()}
+    asked = {key: asked_name(name) for key, name in names.items()}
     return table_url("calls_of", since=first_day, until=last_day, **asked)
+
+
+def asked_name(name: str | None) -> str:
+    """A name as questions take it: `-` asks for calls that name none; two dashes stand before one of dashes only."""
+    return "-" if name is None else name if name.strip("-") else f"--{name}"
 
 
 def table_url(name: str, **filters: object) -> str:
@@ -228,13 +235,12 @@ def _hour_rows(found: Spending) -> list[tuple[str, Spent, Spent, bool]]:
 
 def _named(broken_down: Breakdown, dimension: str, spent: Spent) -> list[Named]:
     shares = broken_down.shares[dimension]
-    unnamed = {"model": "no model named", "project": "no project named", "agent": "main thread"}
     shown, rest = shares[:MOST_NAMES], shares[MOST_NAMES:]
     if len(rest) == 1:  # a line for it is as long as a line for the rest
         shown, rest = shares, []
     found = [
         Named(
-            unnamed[dimension] if each.name is None else each.name,
+            "not named" if each.name is None else each.name,
             each.name is None,
             each,
             share_bar(each.share),

@@ -13,7 +13,7 @@ from datasette.app import Datasette
 
 from ccostdb import written
 from ccostdb.clock import iso
-from ccostdb.datasette_plugin.home import home, table_url
+from ccostdb.datasette_plugin.home import asked_name, home, table_url
 from ccostdb.datasette_plugin.reading import home_zone, read, settings_of
 from ccostdb.errors import CcostError
 from ccostdb.health.doctor import NOTE, OK, PROBLEM
@@ -78,6 +78,7 @@ async def _page(
         "zone": home_zone(datasette),
         "written": written,
         "table_url": table_url,
+        "asked_name": asked_name,
         "iso": iso,
         "classes": CLASSES,
     }

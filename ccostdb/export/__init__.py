@@ -39,6 +39,8 @@ _EVENTS = {
 # Of any other view, the first of these columns says when a row was; text is as `iso` writes it, or a local day.
 _WHEN = ("day", "occurred_ns", "polled_ns", "occurred_at", "to_at", "started_at", "at")
 _SESSION_BEGAN = "coalesce(started_at, last_heartbeat_at, ended_at)"  # its start may not have been heard
+_COUNTS = {"rows", "calls"}  # parameters that are whole numbers
+_DAYS = {"day": "2026-07-01", "month": "2026-07"}  # parameters that are one
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z]\w*)")
 
 
@@ -169,8 +171,17 @@ def _of_query(
         if each not in known:
             hint = nearest(each, known) if known else "It has none."
             raise BadArgument(f"{name} has no parameter {each[:80]!r}.", hint)
+        if each in asked.bounds:
+            raise BadArgument(f"{each} is given twice: as a day, and as a parameter.")
+    for each in _COUNTS & parameters.keys():
+        if not re.fullmatch(r"\d{1,18}|", "" if parameters[each] is None else str(parameters[each]), re.ASCII):
+            raise BadArgument(f"{each} is a whole number, not {str(parameters[each])[:80]!r}.")
     if asked.bounds and not asked.bounds.keys() & known:
-        raise BadArgument(f"{name} is of no days: it cannot be asked for some.")
+        example = next((f"{each}={day}" for each, day in _DAYS.items() if each in known), None)
+        raise BadArgument(
+            f"{name} cannot be asked for the days from one to another.",
+            f"It has a parameter for that: -p {example}" if example else None,
+        )
     if asked.is_zoned:
         from ccostdb.rollups import use_zone
 

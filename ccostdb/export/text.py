@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from decimal import Decimal
 from io import StringIO
 from json import JSONEncoder
 
@@ -24,8 +25,10 @@ _AS_JSON = JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 def csv_chunks(columns: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
     """CSV with a header. NULL is an empty cell; a text that a spreadsheet would run gets a `'`; bytes are hex."""
     yield _csv([[_csv_cell(name) for name in columns]])
+    costs = [place for place, name in enumerate(columns) if name.endswith("_cost")]  # CCO's own columns
     for batch in batches(rows, ROWS_PER_CHUNK):
-        yield _csv(_safe(batch))
+        safe = _safe(batch)
+        yield _csv([_plain(row, costs) for row in safe] if costs else safe)
 
 
 def json_chunks(columns: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
@@ -90,6 +93,15 @@ def _is_risky(column: Row) -> bool:
     if kinds <= {str, type(None)}:
         return _IS_RUN.search("\0".join(filter(None, column))) is not None  # type: ignore[arg-type] # texts, by kinds
     return True
+
+
+def _plain(row: Row, places: Sequence[int]) -> Row:
+    """The row with numbers at these places in digits: none as 2e-05."""
+    cells = list(row)
+    for place in places:
+        if isinstance(cells[place], float):
+            cells[place] = f"{Decimal(repr(cells[place])):f}"
+    return cells
 
 
 def _csv_cell(value: object) -> object:

@@ -15,6 +15,7 @@ from ccostdb.budgets.entries import read_budgets
 from ccostdb.budgets.standing import Standing
 from ccostdb.clock import DAY_NS, SECOND_NS, iso
 from ccostdb.errors import BadSettings, CcostError
+from ccostdb.health.source_words import CUT_OFF, NOT_FOUND, source_word
 from ccostdb.jobs.backup import backup_folder, copied_ns, copies
 from ccostdb.lock import SQLITE_FLOOR, is_written
 from ccostdb.logs import hidden, secrets_of
@@ -33,6 +34,7 @@ FAILED_LATELY_NS = 2 * DAY_NS
 BACKUP_LATE_NS = 2 * DAY_NS
 OVERLAP_HOURS, OVERLAP_SHARE = 3, 0.8  # fewer hours in common, or fewer alike, may be chance
 MODELS_NAMED = 3  # of those without a price; there may be many
+_WELL = ("following", "up to date", "nothing to read")  # of a source
 DAMAGED = "Keep a copy of the file, then restore a backup."
 
 
@@ -170,20 +172,27 @@ def _counted(condition: Condition) -> Iterator[Finding]:
 
 
 def _sources(con: sqlite3.Connection, path: Path) -> Iterator[Finding]:
+    is_running = is_written(path)
     for row in _rows(con, "select * from source_health order by source"):
         counted = "" if row["counted"] else ", not counted in totals"
         last = f", last event {row['last_event_at']}" if row["last_event_at"] else ""
-        how, state, detail = row["outcome"] or row["state"] or "never run", OK, row["error"]
-        if row["outcome"] == "failed":
-            state, how = (NOTE, f"not found at {row['address']}") if is_absent(row) else (PROBLEM, how)
-        elif row["last_run_at"] and row["outcome"] is None and not is_written(path):
-            how, state, detail = f"killed while {how}", NOTE, "The next ingest goes on where it stopped."
-        yield Finding("sources", row["source"], state, f"{how}, rows: {row['rows']:,}{last}{counted}", detail)
+        how, state = how_it_does(row, is_running=is_running)
+        detail = "The next ingest goes on where it stopped." if how == CUT_OFF else row["error"]
+        where = f" at {row['address']}" if how == NOT_FOUND else ""
+        yield Finding("sources", row["source"], state, f"{how}{where}, rows: {row['rows']:,}{last}{counted}", detail)
         if row["gaps"] and row["kind"] != "ccd":  # of whose gaps another line tells: no calls are missing there
             calls = "unknown" if row["missing_calls"] is None else f"{row['missing_calls']:,}"
             money = "" if row["missing_cost_usd"] is None else f", {usd(row['missing_cost_usd'] * 1e9)}"
             value = f"gaps: {row['gaps']:,}, missing calls: {calls}{money}"
             yield Finding("sources", row["source"], NOTE, value, "See them: ccostdb export gaps")
+
+
+def how_it_does(row: Mapping[str, Any], *, is_running: bool) -> tuple[str, str]:
+    """How a source of source_health does, in a word or two, and whether that is well."""
+    if row["last_run_at"] is None:
+        return "never read", NOTE
+    word = source_word(row["state"], row["outcome"], row["frames"], is_running=is_running)
+    return word, {**dict.fromkeys(_WELL, OK), "failed": PROBLEM}.get(word, NOTE)
 
 
 def is_absent(row: Mapping[str, Any]) -> bool:
@@ -243,7 +252,7 @@ def price_findings(rows: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
     priceable: Counter[str] = Counter()
     unsplit: Counter[str] = Counter()
     for row in rows:
-        model = repeated(row["model"] or "no model named", 60)
+        model = repeated(row["model"] or "not named", 60)
         priceable[model] += row["unpriced_calls"] - row["unsplit_calls"]
         unsplit[model] += row["unsplit_calls"]
     hint = "Give a rate under [[price]] in the settings, then: ccostdb reprice"

@@ -15,6 +15,7 @@ from ccostdb.health.doctor import (
     OK,
     PROBLEM,
     Finding,
+    how_it_does,
     is_absent,
     ledger_findings,
     price_findings,
@@ -28,8 +29,6 @@ from ccostdb.resources import sql
 from ccostdb.settings import Settings
 
 STATES = (OK, NOTE, PROBLEM)  # each worse than the one before
-# How a source's last run went, where it has ended: the word for it.
-_ENDED = {"ok": "up to date", "no_data": "nothing to read", "stopped": "stopped"}
 
 Row = dict[str, Any]
 
@@ -64,6 +63,11 @@ class Health:
     def state(self) -> str:
         """That of the worst finding."""
         return next((each.state for each in self.to_look_at), OK)
+
+    @property
+    def summary(self) -> str:
+        """How many findings there are to look at, in words."""
+        return f"{len(self.to_look_at):,} to look at" if self.to_look_at else "all well"
 
     @property
     def known_sources(self) -> list[Row]:
@@ -102,7 +106,7 @@ def look(con: sqlite3.Connection, settings: Settings, now_ns: int) -> Health:
         now_ns,
         record,
         is_busy,
-        sources=[_source(row, is_recording=record is not None) for row in rows("select * from source_health")],
+        sources=[_source(row, is_running=is_busy or record is not None) for row in rows("select * from source_health")],
         jobs=_rows(con, sql("queries/last_job_runs.sql")),
         unpriced=unpriced,
         gaps=[{**row, "last_ns": parse_ns(row["last_at"])} for row in rows(sql("queries/gap_kinds.sql"))],
@@ -132,25 +136,11 @@ def _has_runs(con: sqlite3.Connection) -> bool:
     return bool(con.execute("select exists (select 1 from run)").fetchone()[0])
 
 
-def _source(row: Row, *, is_recording: bool) -> Row:
-    how, verdict = _how(row, is_recording=is_recording)
+def _source(row: Row, *, is_running: bool) -> Row:
+    how, verdict = how_it_does(row, is_running=is_running)
     last_event_ns = parse_ns(row["last_event_at"]) if row["last_event_at"] else None
     counted = bool(row["counted"])
     return {**row, "counted": counted, "how": how, "verdict": verdict, "last_event_ns": last_event_ns}
-
-
-def _how(row: Row, *, is_recording: bool) -> tuple[str, str]:
-    """In a word or two how a source does, and whether that is well."""
-    if row["outcome"] == "failed":
-        return ("not found", NOTE) if is_absent(row) else ("failed", PROBLEM)
-    if row["outcome"] is not None:
-        return _ENDED.get(row["outcome"], str(row["outcome"])), OK
-    if row["last_run_at"] is None:
-        return "never read", NOTE
-    if not is_recording:
-        return "cut off", NOTE
-    state = row["state"] or "connecting"
-    return state, {"connected": OK, "reading": OK, "error": PROBLEM}.get(state, NOTE)
 
 
 def _told_job(row: Row) -> Row:

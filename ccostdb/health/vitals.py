@@ -23,6 +23,7 @@ from ccostdb import __version__
 from ccostdb.budgets import used
 from ccostdb.budgets.standing import Standing
 from ccostdb.clock import iso
+from ccostdb.health.source_words import source_word
 from ccostdb.logs import secrets_of, without_secrets
 from ccostdb.resources import sql
 from ccostdb.schema import read_only_uri
@@ -67,6 +68,7 @@ class SourceVitals:
     saturation: float | None
     gaps: int
     rejected: int
+    how: str  # as people read it
 
     @property
     def connection(self) -> str:
@@ -270,6 +272,7 @@ def sources_of(
             **{name: lost.get(row["source"], none)[name] for name in none},
             name=repeated(row["source"]),
             state=_state(row, is_running=is_running),
+            how=source_word(row["state"], row["outcome"], row["frames"], is_running=is_running),
             error=None if row["error"] is None else repeated(row["error"], 1000),
             events_per_s=rates[row["source"]] if is_running else 0.0,
             lag_s=None,

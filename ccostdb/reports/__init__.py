@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from calendar import monthrange
 from collections.abc import Iterator, Sequence
@@ -170,6 +171,8 @@ def _days_of(word: str, today: date) -> tuple[date, date]:
     if word in named:
         return (today - timedelta(days=named[word]),) * 2
     if word.endswith("d"):
+        if not re.fullmatch("[0-9]{1,7}d", word):  # int() takes other digits, too, and _ between them
+            raise ValueError(word)
         days = int(word[:-1])
         if days < 1:
             raise ValueError(word)
@@ -219,7 +222,7 @@ def _unpriced(asked: _Asked, columns: Sequence[str], rows: Sequence[Row]) -> Ite
     if "unpriced_calls" in columns and not any(row[columns.index("unpriced_calls")] for row in rows):
         return
     names, found = asked.select("model_costs", "where unpriced_calls > 0 order by unpriced_calls desc, 1")
-    by_model = [(row[names.index("model")] or "no model", row[names.index("unpriced_calls")]) for row in found]
+    by_model = [(row[names.index("model")] or "a model not named", row[names.index("unpriced_calls")]) for row in found]
     if by_model:
         listed = [f"{count_of(calls, 'call')} of {model}" for model, calls in by_model[:3]]
         listed += [f"{count_of(len(by_model) - 3, 'other model')}"] if len(by_model) > 3 else []

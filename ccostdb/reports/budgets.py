@@ -6,6 +6,7 @@ view's text then reads, holds what they say now.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 
@@ -22,6 +23,7 @@ COLUMNS = (
 )
 HOW = 'Write one in the settings: [[budget]], and under it name = "work", daily = 10, monthly = 150 (US dollars).'
 _NUSD = 1_000_000_000
+_STORED = "select name, period, limit_nusd, models, projects, agents, sources from main.budget order by budget_id"
 
 
 def standings_now(con: sqlite3.Connection, budgets: Sequence[Budget], now_ns: int) -> list[Standing]:
@@ -38,10 +40,25 @@ def standings_now(con: sqlite3.Connection, budgets: Sequence[Budget], now_ns: in
     return standings(spans, limits, con.execute(*spent_question(spans, limits)))
 
 
+def budgets_of(con: sqlite3.Connection, settings: Settings) -> tuple[Budget, ...]:
+    """The budgets of the settings; where they have none, those that the process which recorded last wrote down.
+
+    Raises BadSettings.
+    """
+    if settings.user_budgets:
+        return read_budgets(settings)
+    found: dict[str, Budget] = {}
+    for name, period, limit_nusd, *filters in con.execute(_STORED):
+        read = tuple(None if each is None else tuple(json.loads(each)) for each in filters)
+        limits = found[name].limits if name in found else {}
+        found[name] = Budget(name, {**limits, period: limit_nusd}, read)
+    return tuple(found.values())
+
+
 def limits_now(con: sqlite3.Connection, settings: Settings, now_ns: int) -> tuple[list[Standing], BadSettings | None]:
-    """Every limit of the settings' budgets as it stands now, or why they cannot be read."""
+    """Every limit of `budgets_of` as it stands now, or why they cannot be read."""
     try:
-        budgets = read_budgets(settings)
+        budgets = budgets_of(con, settings)
     except BadSettings as error:
         return [], error
     return standings_now(con, budgets, now_ns) if budgets else [], None

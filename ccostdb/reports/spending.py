@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from ccostdb.budgets.standing import projected_nusd, spans_at
 from ccostdb.clock import SECOND_NS, Span, span_at
+from ccostdb.reports import YEARS
 from ccostdb.resources import sql
 
 DIMENSIONS = ("model", "project", "agent")
@@ -77,7 +78,8 @@ class Pace:
 class Spending:
     """What was spent until now, in the ledger's home zone. `…_by_now`: the last period until the same local time in it.
 
-    `days` are those with calls since `last_month` began, or longer; `hours` those of today and yesterday.
+    `days` are those with calls since `last_month` began, or longer; `hours` those of today and yesterday. `in_all`: all
+    that ever was, from the first day with calls to the last, where there were none this week and month; else None.
     """
 
     zone: ZoneInfo
@@ -94,6 +96,7 @@ class Spending:
     pace: Pace
     days: tuple[Spent, ...]
     hours: tuple[Spent, ...]
+    in_all: Spent | None
 
     def period(self, name: str) -> Spent:
         """One of PERIODS."""
@@ -164,7 +167,14 @@ def spending(con: sqlite3.Connection, now_ns: int) -> Spending:
         pace=_pace(con, now_ns, spans, found),
         days=tuple(days),
         hours=tuple(each for each in hours if each.first_day in (today, then_days["day"])),
+        in_all=None if found["week"].calls or found["month"].calls else _in_all(con),
     )
+
+
+def _in_all(con: sqlite3.Connection) -> Spent | None:
+    days = by_day(con, date(YEARS[0], 1, 1), date(YEARS[-1], 12, 31))
+    ends = [each.first_day for each in days]
+    return added_up("", min(ends), max(ends), days) if days else None
 
 
 def by_day(con: sqlite3.Connection, first_day: date, last_day: date) -> list[Spent]:

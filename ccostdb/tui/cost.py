@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rich.cells import set_cell_size
 from rich.text import Text
 
@@ -12,7 +14,7 @@ from ccostdb.tui.columns import Cell, Column, lay_out
 from ccostdb.tui.palette import ACCENT, BAD, FAINT, GOOD, QUIET, TEXT, WARNING
 from ccostdb.tui.reading import Sums
 from ccostdb.words import count_of, printable
-from ccostdb.written import change, percent, short, usd, usd_digits
+from ccostdb.written import change, day_text, percent, short, usd, usd_digits
 
 _SPENT = (
     Column("", is_number=False, least=5, is_stretched=True),
@@ -38,8 +40,10 @@ def cost_lines(sums: Sums | None, width: int, height: int) -> list[Text]:
         return [Text("Reading …", QUIET)]
     if not sums.has_calls:
         return _empty()
-    parts = [_spent(sums.spending, width), _pace(sums.spending, width)]
-    parts += [part for part in (_limits(sums, width), _notes(sums)) if part]
+    near = [each for each in sums.limits if _used(each) >= _NEAR]
+    far = [each for each in sums.limits if _used(each) < _NEAR]
+    parts = [_spent(sums.spending, width), _earlier(sums.spending), _limits(near, width), _pace(sums.spending, width)]
+    parts = [part for part in (*parts, _limits(far, width), _notes(sums)) if part]
     if sum(map(len, parts)) < height:
         parts += [part for part in [_hours(sums.spending, width)] if part]
     is_roomy = sum(map(len, parts)) + len(parts) - 1 <= height
@@ -95,10 +99,18 @@ def _pace(spending: Spending, width: int) -> list[Text]:
     return [Text(heading, QUIET), *lines]
 
 
-def _limits(sums: Sums, width: int) -> list[Text]:
+def _earlier(spending: Spending) -> list[Text]:
+    """Of a ledger with older calls only, when the last were, and what was spent in all."""
+    spent = spending.in_all
+    if spent is None:
+        return []
+    day = f"{day_text(spent.last_day)} {spent.last_day.year}"
+    return [Text(f"Last spent on {day}; {usd(spent.cost_nusd)} in all", WARNING)]
+
+
+def _limits(limits: Iterable[Standing], width: int) -> list[Text]:
     """The limits of budgets, the fullest first: a bar, the share that is used, the limit."""
-    found = sorted(sums.limits, key=_used, reverse=True)
-    return [_limit(each, width) for each in found]
+    return [_limit(each, width) for each in sorted(limits, key=_used, reverse=True)]
 
 
 def _used(standing: Standing) -> float:

@@ -14,8 +14,7 @@ from ccostdb.words import printable
 from ccostdb.written import age, per_second
 
 _MARKS = {
-    "connected": ("●", GOOD), "connecting": ("◐", WARNING), "disconnected": ("○", WARNING), "error": ("✗", BAD),
-    "ended": ("–", QUIET),
+    "following": ("●", GOOD), "connecting": ("◐", WARNING), "disconnected": ("○", WARNING), "failed": ("✗", BAD),
 }  # fmt: skip
 _COLUMNS = (
     Column("Source", is_number=False, least=13, is_stretched=True),
@@ -54,11 +53,11 @@ def _writer(snapshot: Snapshot) -> list[Text]:
 
 
 def _row(source: SourceVitals, now_ns: int) -> list[Cell]:
-    mark, colour = _MARKS["ended" if source.state == "ended" else source.connection]
+    mark, colour = _MARKS.get(source.how, ("–", QUIET))
     last_s = None if source.last_event_ns is None else (now_ns - source.last_event_ns) / SECOND_NS
     return [
         Cell(f"{mark} {printable(source.name)}", TEXT),
-        Cell(source.state, colour),
+        Cell(source.how, colour),
         Cell(per_second(source.events_per_s), f"bold {TEXT}" if source.events_per_s else QUIET),
         Cell(age(last_s)),
         Cell(f"{source.gaps:,}", WARNING if source.gaps else QUIET),

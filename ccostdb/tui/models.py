@@ -54,7 +54,7 @@ def model_lines(sums: Sums, sort: str, width: int) -> Listed:
         rows.append(_row(tier.total, tier.total.name or "", f"bold {TEXT}", digits))
         keys.append(f"tier {tier.total.name}")
         for each in sorted(tier.models, key=SORTS[sort], reverse=True):
-            rows.append(_row(each, f"  {each.name or 'no model'}", TEXT, digits))
+            rows.append(_row(each, f"  {'not named' if each.name is None else each.name}", TEXT, digits))
             keys.append(f"model {each.name}")
     if len(tiers) > 1:
         rows.append(_row(Share.added("Total", [tier.total for tier in tiers]), "Total", f"bold {ACCENT}", digits))

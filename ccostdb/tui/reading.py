@@ -136,7 +136,7 @@ class Reader:
             uri = read_only_uri(self._settings.db)
             self._con = sqlite3.connect(uri, uri=True, timeout=1.0, isolation_level=None, check_same_thread=False)
             self._con.row_factory = sqlite3.Row
-            for pragma in ("mmap_size = 1073741824", "cache_size = -16384", "temp_store = memory"):
+            for pragma in ("cache_size = -16384", "temp_store = memory"):
                 self._con.execute(f"pragma {pragma}")
             self._file = found.st_dev, found.st_ino
         return self._con
@@ -160,7 +160,8 @@ class Reader:
         if writer.record:
             statement = "select max(run_id) from run where started_ns < ?"
             (after,) = con.execute(statement, (writer.record.started_ns,)).fetchone()
-        self._rows = self._select(con, "process_sources", {"after_run_id": after})
+        rows = self._select(con, "process_sources", {"after_run_id": after})
+        self._rows = [{**row, "last_event_ns": row["newest_event_ns"]} for row in rows]
         self._losses = self._select(con, "source_losses")
 
     def _select(self, con: sqlite3.Connection, query: str, values: Row | None = None) -> list[Row]:

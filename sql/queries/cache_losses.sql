@@ -1,5 +1,5 @@
 -- One row is a model in a session whose prompt cache cost more than it saved, in the local days from :since to :until
--- (NULL or empty: no bound), over the calls of counted sources; the 200 largest losses. lost_usd is what the same calls
+-- (NULL or empty: no bound), over the calls of counted sources; the :rows largest losses (NULL: all; empty: 200). lost_usd is what the same calls
 -- would have cost less without a cache, reads_per_write the tokens read for each that was written. project, session_id,
 -- model NULL: not named.
 with by_session as (
@@ -20,7 +20,7 @@ with by_session as (
     group by session_id, project_id, model_id
     having sum(savings_nusd) < 0
     order by sum(savings_nusd)
-    limit 200
+    limit iif(:rows is null, -1, ifnull(cast(nullif(:rows, '') as integer), 200))
 )
 select
     (select name from project where project.project_id = by_session.project_id) as project,

@@ -1,15 +1,24 @@
 -- One row is a call of the local days from :since to :until, of a :model, :project, :agent and :session, the newest first: the
--- rows behind a number. NULL or empty sets no bound, '-' asks for the calls that name none. :source NULL or empty: those of
--- counted sources. At most the newest :rows are sought (NULL or empty: 200). A column is NULL where the source does not say.
+-- rows behind a number. NULL or empty sets no bound, '-' asks for the calls that name none, and two more dashes stand
+-- before a name of dashes only. :source NULL or empty: those of counted sources. At most the newest :rows are
+-- sought (NULL: all; empty: 200). A column is NULL where the source does not say.
 with asked as materialized (
     select
         ifnull(nullif(:since, ''), '') as since,
         ifnull(nullif(:until, ''), '9999') as until,
-        iif(:model = '-', 0, (select model_id from model where name = :model)) as model_id,
-        iif(:project = '-', 0, (select project_id from project where name = :project)) as project_id,
-        iif(:agent = '-', 0, (select agent_id from agent where name = :agent)) as agent_id,
-        iif(:session = '-', 0, (select session_id from session where name = :session)) as session_id,
-        ifnull(cast(nullif(:rows, '') as integer), 200) as rows
+        iif(:model = '-', 0, (
+            select model_id from model where name = substr(:model, iif(trim(:model, '-') = '', 3, 1))
+        )) as model_id,
+        iif(:project = '-', 0, (
+            select project_id from project where name = substr(:project, iif(trim(:project, '-') = '', 3, 1))
+        )) as project_id,
+        iif(:agent = '-', 0, (
+            select agent_id from agent where name = substr(:agent, iif(trim(:agent, '-') = '', 3, 1))
+        )) as agent_id,
+        iif(:session = '-', 0, (
+            select session_id from session where name = substr(:session, iif(trim(:session, '-') = '', 3, 1))
+        )) as session_id,
+        iif(:rows is null, 9223372036854775807, ifnull(cast(nullif(:rows, '') as integer), 200)) as rows
 ),
 span as materialized (
     select min(bucket_s) as first_s, max(bucket_s) as last_s

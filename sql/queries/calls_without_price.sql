@@ -1,10 +1,13 @@
--- One row is a call whose cost is unknown, of :model (NULL or empty: of any; '-': of none that was named), of any source,
--- the newest first; at most the newest :rows are sought (NULL or empty: 200). is_priceable 1: a rate would price it; 0: the
--- kinds of its tokens were not sent. A column is NULL where the source does not say.
+-- One row is a call whose cost is unknown, of :model (NULL or empty: of any; '-': of none that was named; two more
+-- dashes stand before a name of dashes only), of any source, the newest first; at most the newest :rows are sought
+-- (NULL: all; empty: 200). is_priceable 1: a rate would price it; 0: the kinds of its tokens were not sent. A column is
+-- NULL where the source does not say.
 with asked as materialized (
     select
-        iif(:model = '-', 0, (select model_id from model where name = :model)) as model_id,
-        ifnull(cast(nullif(:rows, '') as integer), 200) as rows
+        iif(:model = '-', 0, (
+            select model_id from model where name = substr(:model, iif(trim(:model, '-') = '', 3, 1))
+        )) as model_id,
+        iif(:rows is null, 9223372036854775807, ifnull(cast(nullif(:rows, '') as integer), 200)) as rows
 ),
 cell as (
     select bucket_s, sum(unpriced_calls) as calls

@@ -1,5 +1,5 @@
--- One row is one of the 100 sessions that cost most in the local days from :since to :until (NULL or empty: no bound), over
--- the calls of counted sources. why names what sets it apart most from all sessions of these days taken together: its
+-- One row is a session, of the :rows (NULL: all; empty: 100) that cost most in the local days from :since to :until (NULL or
+-- empty: no bound), over the calls of counted sources. why names what sets it apart most from all sessions of these days taken together: its
 -- number of calls, the context of a call, the output of a call or the price of a token, as a multiple of theirs.
 -- cache_share is that of its context which was read from the cache. NULL: no call says it.
 with by_session as materialized (
@@ -34,7 +34,11 @@ usual as (
     from by_session
 ),
 dearest as (
-    select * from by_session where cost_nusd is not null order by cost_nusd desc limit 100
+    select *
+    from by_session
+    where cost_nusd is not null
+    order by cost_nusd desc
+    limit iif(:rows is null, -1, ifnull(cast(nullif(:rows, '') as integer), 100))
 ),
 compared as (
     select

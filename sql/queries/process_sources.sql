@@ -25,7 +25,8 @@ select
     counted_run.connections,
     counted_run.frames,
     counted_run.events,
-    counted_run.last_event_ns
+    counted_run.last_event_ns,
+    (select max(last_event_ns) from run where run.source_id = source.source_id) as newest_event_ns -- of any run
 from counted_run
 join process_run using (run_id)
 join source on source.source_id = counted_run.source_id
