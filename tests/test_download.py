@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
+import shutil
 import socket
 import sqlite3
 import struct
@@ -60,14 +61,15 @@ def test_a_view_comes_as_json_lines(week: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["calls_of", "calls_without_price"])
-def test_a_download_of_calls_has_all_of_them_and_a_page_the_newest(week: Path, name: str) -> None:
-    with closing(sqlite3.connect(week, isolation_level=None)) as con:
+def test_a_download_of_calls_has_all_of_them_and_a_page_the_newest(week: Path, tmp_path: Path, name: str) -> None:
+    db = shutil.copy(week, tmp_path / "unpriced.db")  # the week itself is there for all tests, to read
+    with closing(sqlite3.connect(db, isolation_level=None)) as con:
         con.execute("update call set reported_nusd = null, computed_nusd = null")
         con.execute("insert or ignore into dirty_bucket select distinct bucket_s from calendar")
-    whole, some, page = get(week, f"/ccostdb/{name}.csv", f"/ccostdb/{name}.csv?rows=5", f"/ccostdb/{name}.json")
+    whole, some, page = get(db, f"/ccostdb/{name}.csv", f"/ccostdb/{name}.csv?rows=5", f"/ccostdb/{name}.json")
     assert len(rows(some.text)) == 5
     wanted = "source_id in (select source_id from source_counted where counted)" if name == "calls_of" else "true"
-    assert len(rows(whole.text)) == count(week, f"select count(*) from call where {wanted}")
+    assert len(rows(whole.text)) == count(db, f"select count(*) from call where {wanted}")
     assert len(rows(whole.text)) > len(page.json()["rows"]) == 200
 
 
