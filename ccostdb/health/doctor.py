@@ -1,4 +1,7 @@
-"""What `ccostdb doctor` looks at: settings, file and ledger → findings. A problem is what only a person can mend."""
+"""What `ccostdb doctor` looks at: settings, file and ledger → findings. A problem is what only a person can mend.
+
+A little long, because each check stands here in a function of its own, also those that the health page shares.
+"""
 
 from __future__ import annotations
 
