@@ -12,87 +12,64 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ccostdb.model import Activity, Call, Claim, Numbered, Record, Usage
+from ccostdb.model import Activity, Call, Claim, Numbered, Usage
 from ccostdb.prices.book import PriceBook
 
 _KINDS = len(Usage._fields)
 CALL_EVENTS = frozenset({"api_call", "cache_hit"})
 
 
-def fold(
-    stored: Mapping[str, Call], records: Iterable[Record], ages: Mapping[int, int], now_ns: int
-) -> dict[str, Call]:
-    """The calls that `records` make or change, by call id.
+def fold(stored: Mapping[str, Call], sightings: Iterable[Call], ages: Mapping[int, int]) -> dict[str, Call]:
+    """The calls that `sightings` make or change, by call id. Takes over what it is given: those are changed in place.
 
-    `stored` holds the calls of these keys that the ledger has (they are changed in place); `ages` the mtime in ns of
-    each file when it was first seen; `now_ns` stands in for a time that cannot be read.
+    `stored` holds the calls of these ids that the ledger has; `ages` the mtime in ns of each file when it was first
+    seen.
     """
     calls: dict[str, Call] = {}
-    for record in records:
-        call = calls.get(record.key)
+    for seen in sightings:
+        call = calls.get(seen.call_id)
         if call is None:
-            known = stored.get(record.key)
-            if known is None:
-                calls[record.key] = _call_of(record, now_ns)
-                continue
-            call = calls[record.key] = known
-        _merge(call, record, ages)
+            call = calls[seen.call_id] = stored.get(seen.call_id, seen)
+        if call is not seen:
+            _merge(call, seen, ages)
     return calls
 
 
-def _call_of(record: Record, now_ns: int) -> Call:
-    is_unreadable = record.occurred_ns is None
-    return Call(
-        record.key,
-        now_ns if record.occurred_ns is None else record.occurred_ns,
-        is_unreadable,
-        record.claim,
-        record.project,
-        record.session,
-        record_rank=record.rank,
-        position_id=record.position_id,
-        position_offset=record.offset,
-        is_copied=record.is_copied,
-        origin_position_id=record.position_id,
-        origin_offset=record.offset,
-    )
-
-
-def _merge(call: Call, record: Record, ages: Mapping[int, int]) -> None:
+def _merge(call: Call, seen: Call, ages: Mapping[int, int]) -> None:
     """One more sighting of a call."""
-    if record.occurred_ns is not None and (call.is_receipt_time or record.occurred_ns < call.occurred_ns):
-        call.occurred_ns, call.is_receipt_time = record.occurred_ns, False
-    level = (record.rank, record.usage.output_tokens)
+    if not seen.is_receipt_time and (call.is_receipt_time or seen.occurred_ns < call.occurred_ns):
+        call.occurred_ns, call.is_receipt_time = seen.occurred_ns, False
+    level = (seen.record_rank, usage_of(seen).output_tokens)
     best = (call.record_rank, usage_of(call).output_tokens)
     if level > best:
-        _take_claim(call, record.position_id, record.offset, record.claim)
-        call.record_rank = record.rank
+        _take_claim(call, seen.position_id, seen.position_offset, seen.claim)
+        call.record_rank = seen.record_rank
         call.rivals = None
     elif level == best:
-        _settle_tie(call, record)
-    if _origin(record, ages) < _origin_of(call, ages):
-        call.session, call.project = record.session, record.project
-        call.is_copied = record.is_copied
-        call.origin_position_id, call.origin_offset = record.position_id, record.offset
+        _settle_tie(call, seen)
+    if _origin(seen, ages) < _origin(call, ages):
+        call.session, call.project = seen.session, seen.project
+        call.is_copied = seen.is_copied
+        call.origin_position_id, call.origin_offset = seen.origin_position_id, seen.origin_offset
 
 
-def _settle_tie(call: Call, record: Record) -> None:
-    """Several records with as many output tokens: each file claims its last one, the greatest usage text wins.
+def _settle_tie(call: Call, seen: Call) -> None:
+    """Several sightings with as many output tokens: each file claims its last one, the greatest usage text wins.
 
     The claims of other files are kept in `rivals`, because a later line may replace the winner's own.
     """
-    if call.rivals is None and record.position_id == call.position_id:
-        if record.offset >= call.position_offset:
-            _take_claim(call, record.position_id, record.offset, record.claim)
+    if call.rivals is None and seen.position_id == call.position_id:
+        if seen.position_offset >= call.position_offset:
+            _take_claim(call, seen.position_id, seen.position_offset, seen.claim)
         return
     claims = {
         position: (offset, Claim(Usage(*words[:_KINDS]), *words[_KINDS:]))
         for position, offset, *words in json.loads(call.rivals or "[]")
     }
     claims[call.position_id] = (call.position_offset, call.claim)
-    if record.position_id in claims and record.offset < claims[record.position_id][0]:
+    if seen.position_id in claims and seen.position_offset < claims[seen.position_id][0]:
         return
-    claims[record.position_id] = (record.offset, record.claim)
+    claims[seen.position_id] = (seen.position_offset, seen.claim)
     winner = max(claims, key=lambda position: (usage_text(claims[position][1]), -position))
     _take_claim(call, winner, *claims.pop(winner))
     rivals = [[position, offset, *_words_of(claim)] for position, (offset, claim) in sorted(claims.items())]
@@ -125,11 +102,7 @@ def usage_of(call: Call) -> Usage:
     return call.claim.usage
 
 
-def _origin(record: Record, ages: Mapping[int, int]) -> tuple[bool, int, str, int]:
-    return record.is_copied, ages[record.position_id], record.session or "", record.offset
-
-
-def _origin_of(call: Call, ages: Mapping[int, int]) -> tuple[bool, int, str, int]:
+def _origin(call: Call, ages: Mapping[int, int]) -> tuple[bool, int, str, int]:
     return call.is_copied, ages[call.origin_position_id], call.session or "", call.origin_offset
 
 

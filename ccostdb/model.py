@@ -57,24 +57,6 @@ class Claim(NamedTuple):
     reported_nusd: int | None = None
 
 
-class Record(msgspec.Struct, frozen=True, gc=False):
-    """One sighting of a model call in a transcript, at `offset` of the file `position_id`.
-
-    `key` names the call; of two sightings of one call the higher `rank` counts.
-    """
-
-    key: str
-    rank: int
-    usage: Usage
-    claim: Claim
-    position_id: int
-    offset: int
-    occurred_ns: int | None
-    session: str | None
-    project: str | None
-    is_copied: bool
-
-
 class Cost(NamedTuple):
     """The price of one call: as made, and as it would have been without caching. None: no price is known."""
 
@@ -193,7 +175,8 @@ class Numbered:
 class Call(msgspec.Struct, gc=False):
     """One model call: what the sighting that won says, whose it is, and what follows from both.
 
-    `rivals`: JSON of claims of other files that are as good; None: there are none.
+    A sighting is a call as one line of a transcript tells of it, without what follows. Of two sightings the higher
+    `record_rank` counts. `rivals`: JSON of claims of other files that are as good; None: there are none.
     """
 
     call_id: str

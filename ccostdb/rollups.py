@@ -190,12 +190,14 @@ async def _one(db: aiosqlite.Connection, question: str, *values: int) -> Any:
 
 
 @asynccontextmanager
-async def transaction(db: aiosqlite.Connection) -> AsyncIterator[None]:
-    """All or nothing, with the write lock from the start."""
+async def transaction(db: aiosqlite.Connection, *, begins: bool = True, ends: bool = True) -> AsyncIterator[None]:
+    """All or nothing, with the write lock from the start. What does not end, one that does not begin goes on with."""
     try:
-        await db.execute("begin immediate")
+        if begins:
+            await db.execute("begin immediate")
         yield
-        await db.execute("commit")
+        if ends:
+            await db.execute("commit")
     except BaseException:
         # Without asking whether there is one: a `begin` that was cancelled still runs in the connection's thread.
         with suppress(sqlite3.OperationalError):  # there is none, or SQLite has taken it back where the disk was full

@@ -46,6 +46,7 @@ sqlite3.register_adapter(type(None), lambda none: none)
 MOST_STORED_IDS = 100_000
 MOST_REFRESHED = 3000  # quarter hours a transaction
 LONG_REFRESH_S = 0.25
+BATCHES_A_TRANSACTION = 16  # of an import that is alone: a page that each of them changes is written once
 
 
 @asynccontextmanager
@@ -70,7 +71,7 @@ async def open_store(settings: Settings, stop: asyncio.Event | None = None) -> A
 
 
 class Store:
-    """An open ledger. Its caches hold only what is committed."""
+    """An open ledger. Its caches hold only what is committed, or will be with the transaction that is open."""
 
     def __init__(
         self,
@@ -88,6 +89,8 @@ class Store:
         self._turn = asyncio.Lock()  # one transaction at a time, whichever source it is for
         self.patience = Patience(db, self._turn, stop)
         self._is_shared = stop is not None  # whoever stops us, or has events to append, waits for a transaction
+        self._batches = 0  # in the transaction that is open
+        self._batches_a_transaction = 1
         self._settings = settings
         self._names = Names(db)
         self._buckets: set[int] = set()
@@ -165,19 +168,22 @@ class Store:
         await self.patience.insist(partial(self._append, batch))
 
     @asynccontextmanager
-    async def importing(self) -> AsyncIterator[None]:
+    async def importing(self, *, is_alone: bool) -> AsyncIterator[None]:
         """While much is appended: no waiting for the disk, on the one connection that all sources share.
 
         A power cut then takes back the last transactions of all of them, whole and newest first. Files are read again
-        from where their positions are; of a stream, what its server no longer has is lost.
+        from where their positions are; of a stream, what its server no longer has is lost. `is_alone`: nobody else
+        writes, and a batch that cannot be written ends the process, so that several may share a transaction.
         """
         try:
             async with self.alone() as db:
                 await db.execute("pragma synchronous = normal")
                 await db.execute("pragma cache_size = -16384")
+            self._batches_a_transaction = BATCHES_A_TRANSACTION if is_alone and not self._is_shared else 1
             with without_cycles():
                 yield
         finally:
+            self._batches_a_transaction = 1
             self._stored_ids = None  # spread over all the memory that the import took, they would keep it
             async with self.alone() as db:
                 for pragma in (*WRITER_PRAGMAS, "pragma shrink_memory"):
@@ -188,8 +194,8 @@ class Store:
         refreshed, most = 0, MOST_REFRESHED
 
         async def refresh_some() -> int:
-            async with self._turn:
-                return await rollups.refresh(self.db, limit=most)
+            async with self.alone() as db:
+                return await rollups.refresh(db, limit=most)
 
         while not self.patience.is_over:
             began_s = time.monotonic()
@@ -205,23 +211,31 @@ class Store:
     async def alone(self) -> AsyncIterator[aiosqlite.Connection]:
         """The connection while nobody else writes, outside of a transaction: for what SQLite does in none."""
         async with self._turn:
+            batches, self._batches = self._batches, 0
+            if batches:
+                async with rollups.transaction(self.db, begins=False):
+                    pass
             yield self.db
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[aiosqlite.Connection]:
         """The connection in a transaction of its own: all or nothing, and blind to rows that are not committed."""
-        async with self._turn, rollups.transaction(self.db):
-            yield self.db
+        async with self.alone() as db, rollups.transaction(db):
+            yield db
 
     # --- the parts of a transaction ---
 
     async def _append(self, batch: Batch) -> None:
         try:
-            async with self.transaction():
-                await self._add_calls(batch)
-                await self._add_events(batch)
-                await self._add_positions(batch)
-                await self._add_progress(batch)
+            async with self._turn:
+                batches, self._batches = self._batches, 0  # one that fails takes the others back
+                ends = batches + 1 >= self._batches_a_transaction
+                async with rollups.transaction(self.db, begins=not batches, ends=ends):
+                    await self._add_calls(batch)
+                    await self._add_events(batch)
+                    await self._add_positions(batch)
+                    await self._add_progress(batch)
+                self._batches = 0 if ends else batches + 1
         except BaseException:
             self._buckets.clear()
             self._stored_ids = None

@@ -6,16 +6,17 @@ import pytest
 from transcripts import line
 
 from ccostdb.errors import Rejected
-from ccostdb.model import Record, Usage
+from ccostdb.ledger import usage_of
+from ccostdb.model import Call, Usage
 from ccostdb.sources.claude_code import RANK_NESTED, RANK_OWN, RANK_SIDECHAIN, parse, sightings
 from ccostdb.sources.transcript_lines import excerpt
 
 
-def read(found: object) -> Record | None:
+def read(found: object) -> Call | None:
     return parse(json.dumps(found).encode())
 
 
-def record(found: object) -> Record:
+def record(found: object) -> Call:
     seen = read(found)
     assert seen is not None
     return seen
@@ -32,10 +33,10 @@ def test_an_assistant_line_is_a_sighting_with_everything_that_it_says():
         "speed": "fast",
     }
     seen = record(line(output=42, usage=usage, entrypoint="cli"))
-    assert seen.usage == Usage(3, 42, 100, 200, 7000, 2, "fast", "standard", "us", None)
-    assert seen.key == "msg_01AAAAAAAAAAAAAAAAAAAAAAAA"
+    assert usage_of(seen) == Usage(3, 42, 100, 200, 7000, 2, "fast", "standard", "us", None)
+    assert seen.call_id == "msg_01AAAAAAAAAAAAAAAAAAAAAAAA"
     assert seen.occurred_ns == 1_786_536_000_000_000_000
-    assert (seen.rank, seen.claim.is_sidechain, seen.is_copied, seen.claim.status) == (RANK_OWN, 0, False, None)
+    assert (seen.record_rank, seen.claim.is_sidechain, seen.is_copied, seen.claim.status) == (RANK_OWN, 0, False, None)
     assert (seen.claim.model, seen.session, seen.project) == (
         "claude-sonnet-4-5-20250929",
         "session-1",
@@ -68,23 +69,23 @@ def test_other_lines_are_no_sighting(other):
 
 
 def test_cache_writes_without_a_split_are_five_minute_writes():
-    assert record(line(usage={"cache_creation_input_tokens": 50})).usage[2:4] == (50, 0)
+    assert usage_of(record(line(usage={"cache_creation_input_tokens": 50})))[2:4] == (50, 0)
 
 
 def test_what_exceeds_the_split_is_a_five_minute_write():
     split = {"ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 20}
     seen = record(line(usage={"cache_creation_input_tokens": 50, "cache_creation": split}))
-    assert seen.usage[2:4] == (30, 20)
+    assert usage_of(seen)[2:4] == (30, 20)
 
 
 def test_a_split_counts_where_the_total_is_smaller():
     split = {"ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 20}
-    assert record(line(usage={"cache_creation_input_tokens": 0, "cache_creation": split})).usage[2:4] == (10, 20)
+    assert usage_of(record(line(usage={"cache_creation_input_tokens": 0, "cache_creation": split})))[2:4] == (10, 20)
 
 
 def test_a_sidechain_line_ranks_below_a_line_of_its_own_and_is_an_agents():
     seen = record(line(isSidechain=True, agentId="a1b2c3"))
-    assert (seen.rank, seen.claim.is_sidechain, seen.claim.agent, seen.claim.agent_instance) == (
+    assert (seen.record_rank, seen.claim.is_sidechain, seen.claim.agent, seen.claim.agent_instance) == (
         RANK_SIDECHAIN,
         True,
         "subagent",
@@ -111,7 +112,7 @@ def test_an_agent_progress_line_holds_a_nested_sighting_of_the_lowest_rank():
     outer = {"type": "progress", "sessionId": "session-1", "cwd": "/w", "timestamp": "2026-08-12T12:00:02.000Z",
              "data": {"type": "agent_progress", "agentId": "a7", "message": nested}}  # fmt: skip
     seen = record(outer)
-    assert (seen.rank, seen.usage.output_tokens, seen.claim.agent, seen.claim.agent_instance) == (
+    assert (seen.record_rank, usage_of(seen).output_tokens, seen.claim.agent, seen.claim.agent_instance) == (
         RANK_NESTED,
         5,
         "subagent",
@@ -144,7 +145,7 @@ def test_an_old_cost_that_is_no_amount_is_not_kept(cost):
 def test_an_old_cost_in_bytes_that_are_no_utf8_costs_only_itself():
     seen = parse(json.dumps(line(costUSD="@")).encode().replace(b"@", b"\xff"))
     assert seen is not None
-    assert (seen.claim.reported_text, seen.usage.output_tokens) == (None, 10)
+    assert (seen.claim.reported_text, usage_of(seen).output_tokens) == (None, 10)
 
 
 def test_an_old_cost_written_at_great_length_is_not_kept():
@@ -158,18 +159,18 @@ def test_advisor_iterations_are_kept_and_others_are_part_of_the_call():
     advisor = {"type": "advisor_message", "model": "claude-opus-4-6", "input_tokens": 100, "output_tokens": 20,
                "cache_creation_input_tokens": 7, "cache_read_input_tokens": 8}  # fmt: skip
     seen = record(line(usage={"iterations": [own, advisor]}))
-    assert json.loads(seen.usage.advisor or "") == [
+    assert json.loads(usage_of(seen).advisor or "") == [
         {"model": "claude-opus-4-6", "input_tokens": 100, "output_tokens": 20, "cache_write_5m_tokens": 7,
          "cache_write_1h_tokens": 0, "cache_read_tokens": 8}
     ]  # fmt: skip
-    assert record(line(usage={"iterations": [own]})).usage.advisor is None
+    assert usage_of(record(line(usage={"iterations": [own]}))).advisor is None
 
 
 # --- identity ---
 
 
 def key(**changes: object) -> str:
-    return record(line(**changes)).key  # type: ignore[arg-type]
+    return record(line(**changes)).call_id  # type: ignore[arg-type]
 
 
 def test_a_full_message_id_is_the_key_over_all_requests_and_sessions():
@@ -209,7 +210,7 @@ def test_null_named_keys_in_tool_input_change_nothing():
 
 
 def test_whole_numbers_may_be_written_as_floats():
-    assert record(line(usage={"input_tokens": 3.0, "cache_read_input_tokens": 1e3})).usage[0] == 3
+    assert usage_of(record(line(usage={"input_tokens": 3.0, "cache_read_input_tokens": 1e3})))[0] == 3
 
 
 def test_a_lone_surrogate_costs_neither_the_line_nor_its_place_in_the_ledger():
@@ -227,8 +228,8 @@ def test_bytes_that_are_no_utf8_cost_only_themselves():
 def test_the_torn_half_before_a_whole_record_is_told_and_the_record_counts():
     whole = json.dumps(line(output=77), separators=(",", ":")).encode()
     told: list[tuple[int, str]] = []
-    found = sightings([(5, whole[:300] + whole)], 1, None, lambda offset, why: told.append((offset, why.reason)))
-    assert [seen.usage.output_tokens for seen in found] == [77]
+    found = sightings([(5, whole[:300] + whole)], 1, None, 0, lambda offset, why: told.append((offset, why.reason)))
+    assert [usage_of(seen).output_tokens for seen in found] == [77]
     assert told == [(5, "the line is no JSON object")]
 
 
@@ -236,7 +237,7 @@ def test_the_torn_half_is_told_also_where_the_record_glued_to_it_is_no_call():
     torn = json.dumps(line(), separators=(",", ":")).encode()[:-2]
     told: list[int] = []
     lines = [(5, torn + b'{"type":"user","message":{"content":"hello"}}')]
-    assert list(sightings(lines, 1, None, lambda offset, why: told.append(offset))) == []
+    assert list(sightings(lines, 1, None, 0, lambda offset, why: told.append(offset))) == []
     assert told == [5]
 
 
@@ -307,14 +308,14 @@ def test_an_excerpt_keeps_what_tells_the_line_apart():
 # --- many lines ---
 
 
-def seen_in(*lines: object) -> list[Record]:
+def seen_in(*lines: object) -> list[Call]:
     encoded = [(number, json.dumps(each).encode()) for number, each in enumerate(lines)]
-    return list(sightings(encoded, 1, None, lambda offset, why: pytest.fail(f"{offset}: {why.reason}")))
+    return list(sightings(encoded, 1, None, 0, lambda offset, why: pytest.fail(f"{offset}: {why.reason}")))
 
 
 def test_a_line_that_is_only_repeated_by_the_next_is_one_sighting_with_its_time():
     (seen,) = seen_in(line(output=1), line(output=1), line(output=9, at="2026-08-12T12:00:05.000Z"))
-    assert (seen.usage.output_tokens, seen.occurred_ns, seen.offset) == (9, 1_786_536_000_000_000_000, 2)
+    assert (usage_of(seen).output_tokens, seen.occurred_ns, seen.position_offset) == (9, 1_786_536_000_000_000_000, 2)
 
 
 @pytest.mark.parametrize(
@@ -359,15 +360,15 @@ def test_bad_lines_between_good_ones_are_told_with_their_offset():
     told = []
     good = json.dumps(line()).encode()
     lines = [(0, good), (7, b"junk"), (9, None), (11, b"  "), (13, json.dumps(line(output=20)).encode())]
-    found = list(sightings(lines, 1, None, lambda offset, why: told.append((offset, why.reason))))
-    assert [record.usage.output_tokens for record in found] == [20]
+    found = list(sightings(lines, 1, None, 0, lambda offset, why: told.append((offset, why.reason))))
+    assert [usage_of(record).output_tokens for record in found] == [20]
     assert told == [(7, "the line is no JSON object"), (9, "the line is longer than any call")]
 
 
 def told_and_seen(text: bytes) -> tuple[list[int], list[tuple[int, str]]]:
     told: list[tuple[int, str]] = []
-    found = sightings([(100, text)], 1, None, lambda offset, why: told.append((offset, why.reason)))
-    return [seen.usage.output_tokens for seen in found], told
+    found = sightings([(100, text)], 1, None, 0, lambda offset, why: told.append((offset, why.reason)))
+    return [usage_of(seen).output_tokens for seen in found], told
 
 
 A_LINE = json.dumps(line(output=7), separators=(",", ":")).encode()
@@ -396,7 +397,7 @@ def nested(**usage: object) -> dict[str, object]:
 
 
 def test_a_nested_sighting_is_read_as_carefully_as_any_other():
-    assert record(nested(input_tokens=3.0)).usage.input_tokens == 3
+    assert usage_of(record(nested(input_tokens=3.0))).input_tokens == 3
     with pytest.raises(Rejected, match="agent_progress"):
         read(nested(input_tokens=-3))
 
@@ -404,8 +405,8 @@ def test_a_nested_sighting_is_read_as_carefully_as_any_other():
 @pytest.mark.parametrize("word", ["gitBranch", "version", "entrypoint", "cwd", "agentId", "isSidechain", "costUSD"])
 def test_a_word_of_another_type_costs_only_itself(word):
     seen = record(line(**{word: ["?"]}))
-    assert seen.usage == record(line()).usage
-    assert record(line(usage={"service_tier": 3, "speed": ["fast"]})).usage.speed is None
+    assert usage_of(seen) == usage_of(record(line()))
+    assert usage_of(record(line(usage={"service_tier": 3, "speed": ["fast"]}))).speed is None
     assert record(line(cwd="/" + "x" * 5000)).project is None
 
 

@@ -175,7 +175,7 @@ def test_a_kill_at_any_moment_costs_nothing(home, db, monkeypatch):
     assert run(*words, "--db", str(undisturbed)).returncode == 0
     total, seen = count(undisturbed), []
     small_parts = (
-        "import ccostdb.sources.transcript_files as t; t.RECORDS_A_PART = 5; from ccostdb.cli import main; main()"
+        "import ccostdb.sources.transcript_files as t; t.SIGHTINGS_A_PART = 5; from ccostdb.cli import main; main()"
     )
     with closing(sqlite3.connect(f"{db.as_uri()}?mode=ro", uri=True, isolation_level=None)) as reader:
         reader.execute("begin")

@@ -1,6 +1,7 @@
 """Which sightings are one call, and what its row says: whatever the order in which they come."""
 
 import json
+from collections.abc import Iterable
 from copy import copy
 
 from hypothesis import given, settings
@@ -9,7 +10,7 @@ from transcripts import line
 
 from ccostdb import ledger
 from ccostdb.ledger import usage_of
-from ccostdb.model import NO_COST, Activity, Call, Numbered, Record, Usage
+from ccostdb.model import NO_COST, Activity, Call, Numbered, Usage
 from ccostdb.prices.book import PriceBook
 from ccostdb.sources import claude_code
 from ccostdb.sources.claude_code import parse
@@ -19,15 +20,20 @@ FIRST = "2026-08-12T12:00:00.000Z"
 LATER = "2026-08-12T12:00:05.000Z"
 
 
-def sighting(position: int = 1, offset: int = 0, **changes: object) -> Record:
-    found = parse(json.dumps(line(**changes)).encode(), position, offset)  # type: ignore[arg-type]
+def sighting(position: int = 1, offset: int = 0, now_ns: int = 0, **changes: object) -> Call:
+    found = parse(json.dumps(line(**changes)).encode(), position, offset, None, now_ns)  # type: ignore[arg-type]
     assert found is not None
     return found
 
 
-def fold(*records: Record) -> Call:
-    (call,) = ledger.fold({}, records, AGES, 0).values()
+def fold(*records: Call) -> Call:
+    (call,) = fold_all({}, records).values()
     return call
+
+
+def fold_all(stored: dict[str, Call], records: Iterable[Call], ages: dict[int, int] = AGES) -> dict[str, Call]:
+    """`fold` takes over what it is given; these stay as they are."""
+    return ledger.fold(stored, map(copy, records), ages)
 
 
 def test_the_line_with_the_most_output_wins_and_the_earliest_says_when():
@@ -59,13 +65,13 @@ def test_the_session_is_the_originals_not_a_forks_even_if_the_fork_comes_first()
 def test_without_a_mark_the_older_file_is_the_original_then_the_smaller_session():
     assert fold(sighting(2, session="a"), sighting(1, session="b")).session == "b"
     ages = {1: 100, 2: 100}
-    (call,) = ledger.fold({}, [sighting(1, session="b"), sighting(2, session="a")], ages, 0).values()
+    (call,) = fold_all({}, [sighting(1, session="b"), sighting(2, session="a")], ages).values()
     assert call.session == "a"
 
 
 def test_a_call_without_a_readable_time_is_put_where_it_was_received_until_a_line_knows_better():
-    records = [sighting(at="soon"), sighting(offset=1, at=LATER)]
-    (call,) = ledger.fold({}, records[:1], AGES, 77).values()
+    records = [sighting(at="soon", now_ns=77), sighting(offset=1, at=LATER)]
+    call = fold(records[0])
     assert (call.occurred_ns, call.is_receipt_time) == (77, True)
     call = fold(*records)
     assert (call.occurred_ns, call.is_receipt_time) == (1_786_536_005_000_000_000, False)
@@ -81,7 +87,7 @@ def as_stored(call: Call) -> Call:
 
 
 @st.composite
-def sightings(draw: st.DrawFn) -> list[Record]:
+def sightings(draw: st.DrawFn) -> list[Call]:
     """Sightings of one call in up to three files, with ties wherever possible."""
     places = draw(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 3)), min_size=1, max_size=7, unique=True))
     return [
@@ -106,19 +112,19 @@ def test_any_order_in_any_pieces_gives_the_same_call(data, records):
     whole = fold(*records)
     shuffled = data.draw(st.permutations(records))
     cut = data.draw(st.integers(0, len(records)))
-    stored = ledger.fold({}, shuffled[:cut], AGES, 0)
+    stored = fold_all({}, shuffled[:cut])
     again = data.draw(st.lists(st.sampled_from(records), max_size=3))  # a file is read again
     stored = {name: as_stored(call) for name, call in stored.items()}
-    folded = {**stored, **ledger.fold(stored, [*shuffled[cut:], *again], AGES, 0)}
+    folded = {**stored, **fold_all(stored, [*shuffled[cut:], *again])}
     assert list(folded.values()) == [whole]
 
 
 @given(sightings())
 def test_the_winner_is_what_the_rules_say_when_read_naively(records):
-    best = max((record.rank, record.usage.output_tokens) for record in records)
-    tied = [record for record in records if (record.rank, record.usage.output_tokens) == best]
-    last_of_each = {record.position_id: record for record in sorted(tied, key=lambda record: record.offset)}
-    texts = [f"{record.usage.input_tokens}" for record in last_of_each.values()]
+    best = max((record.record_rank, usage_of(record).output_tokens) for record in records)
+    tied = [record for record in records if (record.record_rank, usage_of(record).output_tokens) == best]
+    last_of_each = {record.position_id: record for record in sorted(tied, key=lambda record: record.position_offset)}
+    texts = [f"{usage_of(record).input_tokens}" for record in last_of_each.values()]
     assert str(usage_of(fold(*records)).input_tokens) == max(texts)
 
 
@@ -148,9 +154,9 @@ def files_of_lines(draw: st.DrawFn) -> list[bytes]:
 @given(files_of_lines())
 def test_a_whole_file_gives_the_same_calls_as_every_line_by_itself(lines):
     numbered = list(enumerate(lines))
-    whole = list(claude_code.sightings(numbered, 1, None, lambda offset, why: None))
+    whole = list(claude_code.sightings(numbered, 1, None, 0, lambda offset, why: None))
     single = [record for offset, each in numbered if (record := parse(each, 1, offset))]
-    calls = [ledger.fold({}, records, AGES, 0) for records in (whole, single)]
+    calls = [fold_all({}, records) for records in (whole, single)]
     for call in (*calls[0].values(), *calls[1].values()):
         call.origin_offset = 0  # of several lines that agree on everything about their origin, any
     assert calls[0] == calls[1]

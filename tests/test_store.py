@@ -11,7 +11,7 @@ from transcripts import rows, settings_for
 
 from ccostdb.model import Activity, Batch, Call, Claim, Gap, Numbered, Position, Reject, Snapshot, Usage
 from ccostdb.settings import Settings
-from ccostdb.store import Store, open_store
+from ccostdb.store import BATCHES_A_TRANSACTION, Store, open_store
 
 NOON_NS = 1_786_536_000_000_000_000
 
@@ -229,12 +229,48 @@ def test_after_an_import_the_disk_is_waited_for_again_whatever_happened(tmp_path
 
     async def body(store: Store, source_id: int, run_id: int) -> None:
         with pytest.raises(ZeroDivisionError):
-            async with store.importing():
+            async with store.importing(is_alone=False):
                 assert (await synchronous(store), gc.isenabled()) == (1, False)
                 raise ZeroDivisionError
         assert (await synchronous(store), gc.isenabled()) == (2, True)
 
     with_store(settings_for(tmp_path), body)
+
+
+def test_batches_of_an_import_that_is_alone_share_a_transaction_that_whoever_needs_his_own_ends(tmp_path):
+    settings = settings_for(tmp_path)
+
+    async def body(store: Store, source_id: int, run_id: int) -> None:
+        async with store.importing(is_alone=True):
+            for number in range(BATCHES_A_TRANSACTION + 2):
+                await store.append(Batch(source_id, run_id, NOON_NS, new_calls=[call(f"{number:02}")], frames=1))
+                known = await store.stored_calls([f"{number:02}"])
+                assert list(known) == [f"{number:02}"]
+            assert len(rows(settings)) == BATCHES_A_TRANSACTION
+            await store.start_run(source_id, NOON_NS, "reading")
+            assert len(rows(settings)) == BATCHES_A_TRANSACTION + 2
+            await store.append(Batch(source_id, run_id, NOON_NS, new_calls=[call("x")]))
+        assert not store.db.in_transaction
+        await store.append(Batch(source_id, run_id, NOON_NS, new_calls=[call("y")]))
+        assert not store.db.in_transaction
+
+    with_store(settings, body)
+    assert len(rows(settings)) == BATCHES_A_TRANSACTION + 4
+    assert rows(settings, "select frames from run order by run_id limit 1") == [{"frames": BATCHES_A_TRANSACTION + 2}]
+
+
+def test_a_batch_that_fails_takes_back_those_that_share_its_transaction(tmp_path):
+    settings = settings_for(tmp_path)
+
+    async def body(store: Store, source_id: int, run_id: int) -> None:
+        async with store.importing(is_alone=True):
+            await store.append(Batch(source_id, run_id, NOON_NS, new_calls=[call("a", session="s")]))
+            with pytest.raises(sqlite3.IntegrityError):
+                await store.append(Batch(source_id, run_id, NOON_NS, new_calls=[call("a")]))
+            await store.append(Batch(source_id, run_id, NOON_NS, new_calls=[call("b", session="s")]))
+
+    with_store(settings, body)
+    assert [(row["call_id"], row["session_id"]) for row in rows(settings)] == [("b", "s")]
 
 
 def test_a_new_call_that_is_there_all_the_same_takes_its_transaction_back(tmp_path):

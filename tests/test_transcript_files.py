@@ -238,7 +238,7 @@ def test_a_file_that_may_not_be_read_is_told_once_while_following(home):
     assert shelf.changed(find_files([home])) == []
     path.chmod(0o600)
     (part,) = shelf.read_new(shelf.changed(find_files([home])), 0)
-    assert ([record.key for record in part.records], part.rejects) == ([A], [])
+    assert ([seen.call_id for seen in part.sightings], part.rejects) == ([A], [])
     assert shelf.changed(find_files([home])) == []
 
 
@@ -266,7 +266,7 @@ def test_a_file_whose_bytes_cannot_be_read_is_a_reject_once_and_stops_nothing(ho
     bad = transcript_files.FoundFile(str(UNREADABLE), 1, 2, 1000, 0)
     shelf = transcript_files.Shelf([], count(1).__next__)
     (part,) = shelf.read_new([bad, *find_files([home])], 0)
-    assert [record.key for record in part.records] == [A]
+    assert [seen.call_id for seen in part.sightings] == [A]
     assert [(each.place, each.reason) for each in part.rejects] == [
         (str(UNREADABLE), "the file cannot be read: Input/output error")
     ]
@@ -304,11 +304,11 @@ def test_a_file_of_bad_lines_has_as_many_rejects_as_are_of_use_and_one_that_coun
         *((f"{path}:{offset}", 1) for offset in (0, 5, 10)),
         (f"{path}:more", 17),
     ]
-    assert ([record.key for record in part.records], part.lines) == ([A], 21)
+    assert ([seen.call_id for seen in part.sightings], part.lines) == ([A], 21)
 
 
 def test_a_part_ends_where_there_are_many_rejects(home, monkeypatch):
-    monkeypatch.setattr(transcript_files, "RECORDS_A_PART", 5)
+    monkeypatch.setattr(transcript_files, "SIGHTINGS_A_PART", 5)
     for name in "abc":
         write(home / f"{name}.jsonl", *["junk"] * 5)
     shelf = transcript_files.Shelf([], count(1).__next__)
@@ -327,7 +327,7 @@ def test_progress_moves_within_a_file_and_between_files_and_ends_at_the_whole(ho
     assert len(parts) > 5
     assert all(0 < part.bytes_done < 6_000 for part in parts)
     assert sum(part.bytes_done for part in parts) == 77 + sum(file.size_bytes for file in files)
-    assert [record.key for part in parts for record in part.records] == [each["message"]["id"] for each in many] + [A]
+    assert [seen.call_id for part in parts for seen in part.sightings] == [each["message"]["id"] for each in many] + [A]
 
 
 def test_a_large_file_that_grew_a_little_is_one_part(home, monkeypatch):
@@ -338,7 +338,7 @@ def test_a_large_file_that_grew_a_little_is_one_part(home, monkeypatch):
     with path.open("a") as file:
         file.write(text_of(line(A), line(B)))
     (part,) = shelf.read_new(find_files([home]), 0)
-    assert len(part.records) == 2
+    assert len(part.sightings) == 2
     assert part.bytes_done == path.stat().st_size
 
 
@@ -412,14 +412,14 @@ def test_lines_are_the_same_however_the_file_is_cut_into_blocks(tmp_path, monkey
 def test_a_stop_in_the_middle_of_a_file_loses_nothing(tmp_path, home, monkeypatch):
     many = [line(f"msg_01{number:024d}") for number in range(50)]
     write(home / "a.jsonl", *many)
-    monkeypatch.setattr(transcript_files, "RECORDS_A_PART", 5)
+    monkeypatch.setattr(transcript_files, "SIGHTINGS_A_PART", 5)
     shelf = transcript_files.Shelf([], count(1).__next__)
     parts = shelf.read_new(find_files([home]), 0)
     first = next(parts)
     second = transcript_files.Shelf([replace(each) for each in first.positions], count(2).__next__)
     files = second.changed(find_files([home]))
-    rest = [record.key for part in second.read_new(files, 0) for record in part.records]
-    read = [record.key for record in first.records] + rest
+    rest = [seen.call_id for part in second.read_new(files, 0) for seen in part.sightings]
+    read = [seen.call_id for seen in first.sightings] + rest
     assert list(dict.fromkeys(read)) == [each["message"]["id"] for each in many]
     assert len(read) == len(many) + 1  # where it stopped, it begins again
 

@@ -72,7 +72,7 @@ class _Pass:
         is_much = self.shelf.unread_bytes(files) > BYTES_A_PART
         async with AsyncExitStack() as stack:
             if is_much:
-                await stack.enter_async_context(self.store.importing())
+                await stack.enter_async_context(self.store.importing(is_alone=self.is_alone))
             if is_much and self.is_alone:
                 stack.enter_context(on_one_core())
             while not stop.is_set() and (part := await self._next(parts)) is not None:
@@ -91,9 +91,9 @@ class _Pass:
 
     async def _append(self, part: Part) -> None:
         now_ns = time.time_ns()
-        stored = await self.store.stored_calls({record.key for record in part.records})
+        stored = await self.store.stored_calls({seen.call_id for seen in part.sightings})
         before = {call_id: copy(call) for call_id, call in stored.items()}
-        calls = ledger.fold(stored, part.records, self.shelf.ages, now_ns)
+        calls = ledger.fold(stored, part.sightings, self.shelf.ages)
         for call in calls.values():
             ledger.finish(call, self.book)
         batch = Batch(
@@ -105,7 +105,7 @@ class _Pass:
             rejects=part.rejects,
             positions=part.positions,
             frames=part.lines,
-            events=len(part.records),
+            events=len(part.sightings),
             state="reading",
             last_event_ns=max((call.occurred_ns for call in calls.values()), default=None),
         )

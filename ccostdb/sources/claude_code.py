@@ -1,8 +1,8 @@
 """Claude Code's transcripts: what a line means. The lines' own format is in `transcript_lines.py`; the files are read
 by `transcript_files.py`. Pure.
 
-A model call appears as one or more `assistant` lines, repeated as the answer streams. Each is a `Record`, one sighting
-of a call; `ledger.fold` decides which sighting counts.
+A model call appears as one or more `assistant` lines, repeated as the answer streams. Each is one
+sighting of a call; `ledger.fold` decides which sighting counts.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 
 from ccostdb.clock import parse_ns
 from ccostdb.errors import Rejected
-from ccostdb.model import Claim, Record, Usage
+from ccostdb.model import Call, Claim, Usage
 from ccostdb.sources.transcript_lines import (
     REFUSED,
     CacheCreation,
@@ -28,7 +28,7 @@ from ccostdb.sources.transcript_lines import (
     reject,
 )
 
-RANK_NESTED, RANK_SIDECHAIN, RANK_OWN = 0, 1, 2  # Record.rank
+RANK_NESTED, RANK_SIDECHAIN, RANK_OWN = 0, 1, 2  # Call.record_rank
 UNNAMED_AGENT = "subagent"
 _UNIQUE_ID_LENGTH = 24
 _PLAIN_TIME_LENGTH = len("2026-08-12T12:00:00.000Z")
@@ -40,10 +40,12 @@ def sightings(
     lines: Iterable[tuple[int, bytes | None]],
     position_id: int,
     file_agent: str | None,
+    now_ns: int,
     tell: Tell,
-) -> Iterator[Record]:
+) -> Iterator[Call]:
     """The sightings in the lines of one file, given with their offsets; None for a line that was too long to read.
 
+    `file_agent`: the sub-agent's type where a side-car names it; `now_ns` stands in for a time that cannot be read.
     A line that the next one only repeats, as an answer streams, is left out: half of all lines are such. `tell` hears
     of every line that cannot be understood, and where it lies.
     """
@@ -53,14 +55,16 @@ def sightings(
         if held is not None and _repeats(found, held):
             found.timestamp = held.timestamp
         elif held is not None:
-            yield _record(held, position_id, held_offset, file_agent)
+            yield _sighting(held, position_id, held_offset, file_agent, now_ns)
         held, held_offset = found, offset
     if held is not None:
-        yield _record(held, position_id, held_offset, file_agent)
+        yield _sighting(held, position_id, held_offset, file_agent, now_ns)
 
 
-def parse(line: bytes, position_id: int = 0, offset: int = 0, file_agent: str | None = None) -> Record | None:
-    """The sighting in one line of a transcript, or None. `file_agent`: the sub-agent's type where a side-car names it.
+def parse(
+    line: bytes, position_id: int = 0, offset: int = 0, file_agent: str | None = None, now_ns: int = 0
+) -> Call | None:
+    """The sighting in one line of a transcript, or None.
 
     Raises Rejected for a line that is no JSON object, or whose call cannot be counted.
     """
@@ -68,7 +72,7 @@ def parse(line: bytes, position_id: int = 0, offset: int = 0, file_agent: str | 
         found = _call_of(decode_strictly(line), line)
     except REFUSED:
         found = _call_of(decode_leniently(line), line)
-    return None if found is None else _record(found, position_id, offset, file_agent)
+    return None if found is None else _sighting(found, position_id, offset, file_agent, now_ns)
 
 
 def _calls_in(lines: Iterable[tuple[int, bytes | None]], tell: Tell) -> Iterator[tuple[int, Line]]:
@@ -141,7 +145,7 @@ def _repeats(found: Line, held: Line) -> bool:
     )
 
 
-def _record(found: Line, position_id: int, offset: int, file_agent: str | None) -> Record:
+def _sighting(found: Line, position_id: int, offset: int, file_agent: str | None, now_ns: int) -> Call:
     message = found.message
     if message is None or message.usage is None:
         raise ValueError("a line without usage is no sighting")
@@ -155,18 +159,12 @@ def _record(found: Line, position_id: int, offset: int, file_agent: str | None) 
         usage, message.model, agent, found.agent_id, int(rank != RANK_OWN), status, found.request_id, found.entrypoint,
         found.version, found.git_branch, said, nusd,
     ))  # fmt: skip
-    return Record(
-        _identity(message.id, found),
-        rank,
-        usage,
-        claim,
-        position_id,
-        offset,
-        parse_ns(found.timestamp) if found.timestamp else None,
-        found.session_id,
-        found.cwd,
-        found.forked_from is not None,
-    )
+    occurred_ns = parse_ns(found.timestamp) if found.timestamp else None
+    return Call(
+        _identity(message.id, found), now_ns if occurred_ns is None else occurred_ns, occurred_ns is None, claim,
+        found.cwd, found.session_id, None, None, None, rank, position_id, offset, found.forked_from is not None,
+        position_id, offset,
+    )  # fmt: skip
 
 
 def _identity(message_id: str | None, line: Line) -> str:

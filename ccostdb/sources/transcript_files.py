@@ -16,12 +16,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ccostdb.errors import Rejected
-from ccostdb.model import Position, Record, Reject
+from ccostdb.model import Call, Position, Reject
 from ccostdb.sources.claude_code import parse, sightings
 from ccostdb.sources.line_reader import LineReader, looks_whole, side_car_agent
 from ccostdb.sources.open_files import head_of, is_same_head, open_regular, tail_sha256
 
-RECORDS_A_PART = 2_000  # small enough for the processor's cache: larger parts take longer
+SIGHTINGS_A_PART = 2_000  # small enough for the processor's cache: larger parts take longer
 BYTES_A_PART = 16 * 1024 * 1024
 REJECTS_A_FILE = 1_000  # in one pass; what is more is one reject that says how many
 _GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}  # deleted since it was listed, or a link now: nothing to read
@@ -31,7 +31,7 @@ _GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}  # deleted since it was liste
 class Part:
     """What was read since the last part: sightings of calls, refused lines, how far each file is read now."""
 
-    records: list[Record] = field(default_factory=list)
+    sightings: list[Call] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     positions: list[Position] = field(default_factory=list)
     lines: int = 0
@@ -158,7 +158,7 @@ class Shelf:
         return sum(max(0, file.size_bytes - (place.offset_bytes or 0 if place else 0)) for file, place in known)
 
     def read_new(self, files: Iterable[FoundFile], now_ns: int) -> Iterator[Part]:
-        """What in `files` was not read before, in parts of about RECORDS_A_PART sightings or BYTES_A_PART."""
+        """What in `files` was not read before, in parts of about SIGHTINGS_A_PART sightings or BYTES_A_PART."""
         for file in files:
             self._uncounted_bytes = file.size_bytes
             try:
@@ -172,7 +172,7 @@ class Shelf:
                     self._refuse(file.path, 0, f"the file cannot be read: {error.strerror}", now_ns)
             self._part.bytes_done += self._uncounted_bytes
             part = self._part
-            if len(part.records) + len(part.rejects) >= RECORDS_A_PART or part.bytes_done >= BYTES_A_PART:
+            if len(part.sightings) + len(part.rejects) >= SIGHTINGS_A_PART or part.bytes_done >= BYTES_A_PART:
                 yield self._cut()
         if self._part.positions or self._part.rejects:
             yield self._cut()
@@ -191,17 +191,17 @@ class Shelf:
             if reject_count <= REJECTS_A_FILE:
                 self._part.rejects.append(Reject(now_ns, why.reason, why.excerpt, f"{file.path}:{offset}"))
 
-        for record in sightings(reader.lines(), position.position_id, agent, tell):
-            self._part.records.append(record)
-            if len(self._part.records) >= 2 * RECORDS_A_PART or record.offset >= cut_at:
+        for seen in sightings(reader.lines(), position.position_id, agent, now_ns, tell):
+            self._part.sightings.append(seen)
+            if len(self._part.sightings) >= 2 * SIGHTINGS_A_PART or seen.position_offset >= cut_at:
                 # Not all of the file is read: without a size it counts as changed, should we stop here.
-                self._part.positions.append(replace(position, offset_bytes=record.offset, size_bytes=None))
-                self._count_bytes(file, record.offset)
-                cut_at = record.offset + BYTES_A_PART
+                self._part.positions.append(replace(position, offset_bytes=seen.position_offset, size_bytes=None))
+                self._count_bytes(file, seen.position_offset)
+                cut_at = seen.position_offset + BYTES_A_PART
                 yield self._cut()
-        last = _whole_tail(reader.tail, position.position_id, reader.offset, agent) if reader.tail else None
+        last = _whole_tail(reader.tail, position.position_id, reader.offset, agent, now_ns) if reader.tail else None
         if last is not None:
-            self._part.records.append(last)
+            self._part.sightings.append(last)
         if reject_count > REJECTS_A_FILE:
             reason, more = "more lines of this file that cannot be understood", reject_count - REJECTS_A_FILE
             self._part.rejects.append(Reject(now_ns, reason, None, f"{file.path}:more", more))
@@ -272,9 +272,9 @@ class Shelf:
         self._by_path[position.name] = position
 
 
-def _whole_tail(tail: bytes, position_id: int, offset: int, agent: str | None) -> Record | None:
+def _whole_tail(tail: bytes, position_id: int, offset: int, agent: str | None, now_ns: int) -> Call | None:
     """The sighting in a last line that only lacks its newline. Half a line is no JSON: it waits for its other half."""
     try:
-        return parse(tail, position_id, offset, agent) if looks_whole(tail) else None
+        return parse(tail, position_id, offset, agent, now_ns) if looks_whole(tail) else None
     except Rejected:
         return None
