@@ -7,7 +7,6 @@ None means unknown or not sent and is never 0.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,8 +15,7 @@ QUARTER_HOUR_S = 900
 QUARTER_HOUR_NS = 900_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class SseEvent:
+class SseEvent(msgspec.Struct, frozen=True):
     """One dispatched server-sent event: `type` ('message' by default), `data`, and the last event id in force."""
 
     type: str
@@ -67,8 +65,7 @@ class Cost(NamedTuple):
 NO_COST = Cost(None, None)
 
 
-@dataclass(frozen=True, slots=True)
-class Activity:
+class Activity(msgspec.Struct, frozen=True):
     """One element of CCO's `activity`: its eight fields, None where missing, null or not of their type.
 
     `identity` is the canonical text of the eight fields as sent; `raw` the element's JSON where the fields do not
@@ -89,8 +86,7 @@ class Activity:
     raw: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True):
     """One `analytics` frame of CCO. `activity` is None for a body that has none (flat stats)."""
 
     received_ns: int
@@ -104,8 +100,7 @@ class Snapshot:
     rejects: tuple[Reject, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Reject:
+class Reject(msgspec.Struct, frozen=True):
     """A frame or element that could not be understood. `place` is file:offset, None for a stream.
 
     `times`: how many such it stands for, where they are too many to keep each.
@@ -118,8 +113,7 @@ class Reject:
     times: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(msgspec.Struct, frozen=True):
     """What is provably missing. Calls and money are None for a restart: unknown. `events`: daemon events, if known."""
 
     epoch: int
@@ -132,8 +126,7 @@ class Gap:
     events: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class DaemonEvent:
+class DaemonEvent(msgspec.Struct, frozen=True):
     """One event of a session daemon (CCD). `runtime` and `payload` are JSON text, None where not sent.
 
     `is_shortened`: long strings of them are only a length and a hash; `content_sha256` is of all that was sent.
@@ -153,8 +146,7 @@ class DaemonEvent:
     content_sha256: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(msgspec.Struct, frozen=True):
     """One poll of an endpoint: its answer as JSON text in a settled order, or the error that came instead."""
 
     endpoint: str
@@ -163,8 +155,7 @@ class Sample:
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Numbered:
+class Numbered(msgspec.Struct, frozen=True):
     """A new activity with its place in the event sequence of one boot of the server."""
 
     epoch: int
@@ -208,8 +199,7 @@ def call_of_row(row: Sequence[Any]) -> Call:
     return Call(call_id, occurred_ns, is_receipt_time, claim, *rest[words:])
 
 
-@dataclass(slots=True)
-class Position:
+class Position(msgspec.Struct):
     """How far one file, or one stream (name ''), has been read."""
 
     position_id: int
@@ -227,23 +217,22 @@ class Position:
     state: str | None = None
 
 
-@dataclass(slots=True)
-class Batch:
+class Batch(msgspec.Struct):
     """What one transaction appends: rows, positions and the run's progress, all or nothing."""
 
     source_id: int
     run_id: int
     now_ns: int
-    calls: list[Call] = field(default_factory=list)  # each replaces what the ledger has of it
-    new_calls: list[Call] = field(default_factory=list)  # the ledger has none of these: quicker to append
-    activities: list[Numbered] = field(default_factory=list)
+    calls: list[Call] = []  # each replaces what the ledger has of it
+    new_calls: list[Call] = []  # the ledger has none of these: quicker to append
+    activities: list[Numbered] = []
     snapshot: Snapshot | None = None
-    daemon_events: list[DaemonEvent] = field(default_factory=list)
-    samples: list[Sample] = field(default_factory=list)
-    gaps: list[Gap] = field(default_factory=list)
+    daemon_events: list[DaemonEvent] = []
+    samples: list[Sample] = []
+    gaps: list[Gap] = []
     longer_gap: Gap | None = None  # the last gap of its kind goes on with it
-    rejects: list[Reject] = field(default_factory=list)
-    positions: list[Position] = field(default_factory=list)
+    rejects: list[Reject] = []
+    positions: list[Position] = []
     frames: int = 0
     events: int = 0
     connections: int = 0

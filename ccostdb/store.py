@@ -10,7 +10,6 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import fields
 from functools import partial
 from itertools import count
 from typing import Any
@@ -136,7 +135,7 @@ class Store:
 
     async def positions(self, source_id: int) -> list[Position]:
         """Every position of a source, in the order of their ids."""
-        names = ", ".join(each.name for each in fields(Position))
+        names = ", ".join(Position.__struct_fields__)
         query = f"select {names} from position where source_id = ? order by position_id"
         return [Position(*row) for row in await self.db.execute_fetchall(query, (source_id,))]
 

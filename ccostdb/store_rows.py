@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sized
-from dataclasses import fields
 from functools import cache
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -45,8 +44,8 @@ def places(values: Sized) -> str:
     return f"({', '.join('?' * len(values))})"
 
 
-gap_of = attrgetter(*(each.name for each in fields(Gap)))
-position_of = attrgetter(*(each.name for each in fields(Position)))
+gap_of = attrgetter(*Gap.__struct_fields__)
+position_of = attrgetter(*Position.__struct_fields__)
 
 
 class Ids(NamedTuple):

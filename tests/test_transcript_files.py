@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import shutil
+from copy import copy
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -416,7 +417,7 @@ def test_a_stop_in_the_middle_of_a_file_loses_nothing(tmp_path, home, monkeypatc
     shelf = transcript_files.Shelf([], count(1).__next__)
     parts = shelf.read_new(find_files([home]), 0)
     first = next(parts)
-    second = transcript_files.Shelf([replace(each) for each in first.positions], count(2).__next__)
+    second = transcript_files.Shelf([copy(each) for each in first.positions], count(2).__next__)
     files = second.changed(find_files([home]))
     rest = [seen.call_id for part in second.read_new(files, 0) for seen in part.sightings]
     read = [seen.call_id for seen in first.sightings] + rest

@@ -6,7 +6,9 @@ The server knows the truth. The reader keeps what a ledger would: rows, gaps and
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from ccostdb.model import Activity, Gap, Numbered, Snapshot
 from ccostdb.windows import Step, WindowState, step

@@ -10,7 +10,9 @@ import os
 import select
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from ccostdb.model import Position
 from ccostdb.sources.open_files import head_of, is_same_head, open_regular, tail_sha256
