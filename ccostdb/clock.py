@@ -15,7 +15,9 @@ _RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d):(\d\d)(?:\.(\d{1,9})\d*)?(?:[Zz]|([+-])(\d\d):?(\d\d))", re.ASCII
 )
 _YEARS = range(1970, 2262)  # what 64 bits of nanoseconds hold
-_EPOCH = date(1970, 1, 1).toordinal()
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
+_END_MS = (datetime(_YEARS.stop, 1, 1, tzinfo=UTC) - _EPOCH) // _MS
 
 
 @lru_cache(maxsize=4096)
@@ -27,7 +29,7 @@ def _day_ns(text: str) -> int | None:
         day = date.fromisoformat(text)
     except ValueError:
         return None
-    return (day.toordinal() - _EPOCH) * DAY_NS if day.year in _YEARS else None
+    return (day - _EPOCH.date()).days * DAY_NS if day.year in _YEARS else None
 
 
 @lru_cache(maxsize=1440)
@@ -43,12 +45,14 @@ def parse_ns(text: str) -> int | None:
 
     0 to 9 digits of fraction count, further ones are cut: `datetime` would keep only six.
     """
-    if len(text) == 24 and text[10] + text[16] + text[19] + text[23] == "T:.Z" and text.isascii():
-        # Milliseconds and Z, as every transcript line has it: four times as fast as the general case.
-        digits, day_ns, minute_ns = text[17:19] + text[20:23], _day_ns(text[:10]), _minute_ns(text[11:16])
-        if day_ns is None or minute_ns is None or not digits.isdecimal() or digits >= "61":
-            return None
-        return day_ns + minute_ns + int(digits) * 1_000_000
+    if len(text) == 24 and text[4:20:3] == "--T::." and text[23] == "Z" and text[11:13] < "24":
+        # Milliseconds and Z, as every transcript line has it: far quicker than the general case.
+        try:
+            ms = (datetime.fromisoformat(text) - _EPOCH) // _MS
+        except ValueError:
+            pass  # no time, or a leap second
+        else:
+            return ms * 1_000_000 if 0 <= ms < _END_MS else None
     found = _RFC3339.fullmatch(text)
     if found is None:
         return None

@@ -42,6 +42,15 @@ def test_what_is_no_time_is_none(text):
     assert parse_ns(text) is None
 
 
+@given(
+    st.from_regex(
+        r"(19[67]\d|20\d\d|226\d|9999)-?[01][0-9W]-?[0-3]\d[T ]?[0-2]\d:?[0-6]\d:?[0-6]\d[.,]?\d{3,6}Z", fullmatch=True
+    )
+)
+def test_a_time_as_transcripts_write_it_is_what_the_same_time_is_to_the_nanosecond(text):
+    assert parse_ns(text) == parse_ns(f"{text[:-1]}000Z")
+
+
 @given(st.integers(min_value=0, max_value=4_102_444_800_000))
 def test_milliseconds_go_to_text_and_back(ms):
     text = iso(ms * 1_000_000)
