@@ -93,6 +93,7 @@ class Store:
         self._settings = settings
         self._names = Names(db)
         self._buckets: set[int] = set()
+        self._with_calls: set[int] = set()  # sources
         # Every id that is stored, while a ledger that was empty fills; None: too many, or not known. Spares a look-up.
         self._stored_ids: set[str] | None = set() if is_empty else None
 
@@ -237,6 +238,7 @@ class Store:
                 self._batches = 0 if ends else batches + 1
         except BaseException:
             self._buckets.clear()
+            self._with_calls.clear()
             self._stored_ids = None
             self._names.forget()
             raise
@@ -254,8 +256,10 @@ class Store:
         if self._stored_ids is not None:
             self._stored_ids.update(call.call_id for call in calls)
             self._stored_ids = self._stored_ids if len(self._stored_ids) <= MOST_STORED_IDS else None
-        marked = "update source set has_calls = 1 where source_id = ? and has_calls = 0"
-        await self.db.execute(marked, (batch.source_id,))
+        if batch.source_id not in self._with_calls:
+            marked = "update source set has_calls = 1 where source_id = ? and has_calls = 0"
+            await self.db.execute(marked, (batch.source_id,))
+            self._with_calls.add(batch.source_id)
 
     async def _add_buckets(self, buckets: set[int]) -> None:
         if new := buckets - self._buckets:

@@ -41,9 +41,10 @@ class Names:
     async def _learn(self, table: str, known: dict[str | None, int], names: set[str | None]) -> None:
         new = tuple(name for name in names - known.keys() if name is not None)
         if new:
-            await self._db.executemany(f"insert or ignore into {table} (name) values (?)", [(name,) for name in new])
-            query = f"select name, {table}_id from {table} where name in {places(new)}"
-            known.update((name, number) for name, number in await self._db.execute_fetchall(query, new))
+            # One statement for those that are stored and those that are not: each costs a change of threads.
+            put = f"insert into {table} (name) values {', '.join(['(?)'] * len(new))}"
+            found = f"{put} on conflict (name) do update set name = name returning name, {table}_id"
+            known.update((name, number) for name, number in await self._db.execute_fetchall(found, new))
 
     async def _learn_contexts(self, contexts: set[Context]) -> None:
         """The ids of combinations. NULL and '' are not the same."""

@@ -18,7 +18,7 @@ from ccostdb.errors import SourceUnavailable
 from ccostdb.ingest.outcome import Outcome, Progress
 from ccostdb.settings import Settings
 from ccostdb.sources.open_files import CAN_FOLLOW
-from ccostdb.sources.transcript_files import find_files
+from ccostdb.sources.transcript_files import has_files
 from ccostdb.stopping import stopped_within, unless
 from ccostdb.store import Store, open_store
 
@@ -54,8 +54,8 @@ class Source(NamedTuple):
 
 
 async def _find_transcripts(settings: Settings) -> Settings | None:
-    found = await asyncio.to_thread(find_files, settings.claude_paths) if CAN_FOLLOW else []
-    return settings if found else None
+    is_found = CAN_FOLLOW and await asyncio.to_thread(has_files, settings.claude_paths)
+    return settings if is_found else None
 
 
 async def _read_transcripts(store: Store, settings: Settings, stop: asyncio.Event, asked: Asked) -> Outcome:
@@ -211,7 +211,7 @@ def _refuse_absent_files(settings: Settings, asked: Asked) -> None:
     """Before a ledger is made: named files that are not there."""
     if asked.path not in (None, "-") and not Path(str(asked.path)).exists():
         raise SourceUnavailable(f"ccd was not found: there is no file {asked.path}.", SOURCES["ccd"].hint)
-    if asked.source == "claude-code" and not find_files(settings.claude_paths):
+    if asked.source == "claude-code" and not has_files(settings.claude_paths):
         source = SOURCES["claude-code"]
         where = source.place(settings)
         raise SourceUnavailable(f"claude-code was not found: there are no transcripts at {where}.", source.hint)

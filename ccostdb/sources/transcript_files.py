@@ -12,9 +12,9 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 from msgspec.structs import replace
 
 from ccostdb.errors import Rejected
@@ -29,19 +29,17 @@ REJECTS_A_FILE = 1_000  # in one pass; what is more is one reject that says how 
 _GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}  # deleted since it was listed, or a link now: nothing to read
 
 
-@dataclass(slots=True)
-class Part:
+class Part(msgspec.Struct):
     """What was read since the last part: sightings of calls, refused lines, how far each file is read now."""
 
-    sightings: list[Call] = field(default_factory=list)
-    rejects: list[Reject] = field(default_factory=list)
-    positions: list[Position] = field(default_factory=list)
+    sightings: list[Call] = []
+    rejects: list[Reject] = []
+    positions: list[Position] = []
     lines: int = 0
     bytes_done: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class FoundFile:
+class FoundFile(msgspec.Struct, frozen=True):
     """A transcript on disk, as its folder lists it. `refusal`: why it, or a folder of them, cannot even be opened."""
 
     path: str
@@ -58,7 +56,19 @@ def find_files(roots: Iterable[Path]) -> list[FoundFile]:
     A root is a config folder, a projects folder, any folder below, or a file. Links are not followed below a root.
     What cannot be listed is among them, with a refusal.
     """
-    found: dict[object, FoundFile] = {}
+    found = dict(_found(roots))
+    return sorted(found.values(), key=lambda each: (each.mtime_ns, each.path))
+
+
+def has_files(roots: Iterable[Path]) -> bool:
+    """Whether `find_files` finds any: it looks no further than to the first."""
+    return next(_found(roots), None) is not None
+
+
+_Found = Iterator[tuple[object, FoundFile]]  # by what makes it one file
+
+
+def _found(roots: Iterable[Path]) -> _Found:
     pending: list[str] = []
     for root in roots:
         try:
@@ -67,14 +77,13 @@ def find_files(roots: Iterable[Path]) -> list[FoundFile]:
             if _is_folder(folder):
                 pending.append(path)
             elif stat.S_ISREG((status := folder.stat()).st_mode):
-                _keep(found, path, status)
+                yield _kept(path, status)
         except OSError as error:
-            _refuse(found, str(root), error)
+            yield from _refused(str(root), error)
         except ValueError:
             continue  # a name with a NUL: no file has it
     while pending:
-        _list(pending.pop(), pending, found)
-    return sorted(found.values(), key=lambda each: (each.mtime_ns, each.path))
+        yield from _listed(pending.pop(), pending)
 
 
 def _is_folder(path: Path) -> bool:
@@ -86,8 +95,8 @@ def _is_folder(path: Path) -> bool:
         raise
 
 
-def _list(folder: str, pending: list[str], found: dict[object, FoundFile]) -> None:
-    """Keeps the transcripts of one folder; the folders in it are pending then."""
+def _listed(folder: str, pending: list[str]) -> _Found:
+    """The transcripts of one folder; the folders in it are pending then."""
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
@@ -95,20 +104,19 @@ def _list(folder: str, pending: list[str], found: dict[object, FoundFile]) -> No
                     if entry.is_dir(follow_symlinks=False):
                         pending.append(entry.path)
                     elif entry.name.endswith(".jsonl") and entry.is_file(follow_symlinks=False):
-                        _keep(found, entry.path, entry.stat(follow_symlinks=False))
+                        yield _kept(entry.path, entry.stat(follow_symlinks=False))
                 except OSError as error:
-                    _refuse(found, entry.path, error)
+                    yield from _refused(entry.path, error)
     except OSError as error:
-        _refuse(found, folder, error)
+        yield from _refused(folder, error)
 
 
-def _keep(found: dict[object, FoundFile], path: str, status: os.stat_result) -> None:
+def _kept(path: str, status: os.stat_result) -> tuple[object, FoundFile]:
     if _is_text(path):
         device, inode = _signed(status.st_dev), _signed(status.st_ino)
-        found[device, inode] = FoundFile(path, device, inode, status.st_size, status.st_mtime_ns)
-    else:
-        path = _printable(path)
-        found[path] = FoundFile(path, 0, 0, 0, 0, "the file's name is no UTF-8")
+        return (device, inode), FoundFile(path, device, inode, status.st_size, status.st_mtime_ns)
+    path = _printable(path)
+    return path, FoundFile(path, 0, 0, 0, 0, "the file's name is no UTF-8")
 
 
 def _is_text(path: str) -> bool:
@@ -124,10 +132,10 @@ def _signed(number: int) -> int:
     return number - (1 << 64) if number >= 1 << 63 else number
 
 
-def _refuse(found: dict[object, FoundFile], path: str, error: OSError) -> None:
+def _refused(path: str, error: OSError) -> _Found:
     if error.errno not in _GONE:
         path = _printable(path)
-        found[path] = FoundFile(path, 0, 0, 0, 0, f"it cannot be listed: {error.strerror}")
+        yield path, FoundFile(path, 0, 0, 0, 0, f"it cannot be listed: {error.strerror}")
 
 
 def _printable(path: str) -> str:
