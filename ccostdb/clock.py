@@ -45,12 +45,12 @@ def parse_ns(text: str) -> int | None:
 
     0 to 9 digits of fraction count, further ones are cut: `datetime` would keep only six.
     """
-    if len(text) == 24 and text[4:20:3] == "--T::." and text[23] == "Z" and text[11:13] < "24":
+    if len(text) == 24 and text[4:20:3] == "--T::." and text[11:13] < "24":
         # Milliseconds and Z, as every transcript line has it: far quicker than the general case.
         try:
             ms = (datetime.fromisoformat(text) - _EPOCH) // _MS
-        except ValueError:
-            pass  # no time, or a leap second
+        except (ValueError, TypeError):
+            pass  # no time, a leap second, or four digits and no zone
         else:
             return ms * 1_000_000 if 0 <= ms < _END_MS else None
     found = _RFC3339.fullmatch(text)

@@ -254,7 +254,7 @@ class Store:
                 if rows:
                     await self.db.executemany(put_call(is_new=is_new, is_rare=is_rare), rows)
         if self._stored_ids is not None:
-            self._stored_ids.update(call.call_id for call in calls)
+            self._stored_ids.update([call.call_id for call in calls])
             self._stored_ids = self._stored_ids if len(self._stored_ids) <= MOST_STORED_IDS else None
         if batch.source_id not in self._with_calls:
             marked = "update source set has_calls = 1 where source_id = ? and has_calls = 0"

@@ -156,8 +156,8 @@ def _sighting(found: Line, position_id: int, offset: int, file_agent: str | None
     status = "error" if found.is_api_error_message else None
     said, nusd = _reported(bytes(found.cost)) if found.cost else (None, None)
     claim = _new(Claim, (
-        usage, message.model, agent, found.agent_id, int(rank != RANK_OWN), status, found.request_id, found.entrypoint,
-        found.version, found.git_branch, said, nusd,
+        usage, message.model, agent, found.agent_id, 0 if rank == RANK_OWN else 1, status, found.request_id,
+        found.entrypoint, found.version, found.git_branch, said, nusd,
     ))  # fmt: skip
     occurred_ns = parse_ns(found.timestamp) if found.timestamp else None
     return Call(
