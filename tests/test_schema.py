@@ -345,9 +345,25 @@ def test_a_lock_file_left_behind_locks_nobody_out(tmp_path):
     assert import_once(settings).rows == 1
 
 
+def test_a_new_ledger_has_large_pages_and_one_of_small_pages_keeps_them(tmp_path):
+    sizes = []
+    for name, given in (("new.db", None), ("old.db", 4096)):
+        settings = Settings(db=tmp_path / name, home_tz="UTC")
+        if given is not None:
+            with closing(sqlite3.connect(settings.db)) as con:
+                con.execute(f"pragma page_size = {given}")
+                con.execute("pragma journal_mode = wal")
+                con.execute("vacuum")
+        with writing_lock(settings.db):
+            prepare(settings)
+        with closing(open_reader(settings)) as con:
+            sizes.append(con.execute("pragma page_size").fetchone()[0])
+    assert sizes == [8192, 4096]
+
+
 def test_a_full_disk_while_the_ledger_is_made_is_sqlites_own_error_with_its_code(tmp_path, monkeypatch):
     settings = Settings(db=tmp_path / "ledger.db", home_tz="UTC")
-    pragmas = ("pragma page_size = 4096", "pragma max_page_count = 8")
+    pragmas = ("pragma max_page_count = 8",)
     site = tmp_path / "site"
     site.mkdir()
     (site / "sitecustomize.py").write_text(
