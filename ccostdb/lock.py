@@ -95,6 +95,8 @@ def real_path(path: Path) -> Path:
         raise CcostError(f"{path} leads to no file.", "Choose another file with --db.") from error
     if real.is_dir():
         raise CcostError(f"{path} is a folder.", f"Name a file in it: --db {path / 'ccostdb.db'}")
+    if real.exists() and not real.is_file():  # SQLite would wait for whoever writes to a pipe
+        raise CcostError(f"{path} is no file.", "Choose another with --db.")
     return real
 
 

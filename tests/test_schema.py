@@ -345,6 +345,13 @@ def test_a_lock_file_left_behind_locks_nobody_out(tmp_path):
     assert import_once(settings).rows == 1
 
 
+@pytest.mark.parametrize("use", [prepare, open_reader, inspect])
+def test_a_pipe_is_no_ledger_and_is_not_waited_for(tmp_path, use):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CcostError, match="is no file"):
+        use(Settings(db=tmp_path / "pipe"))
+
+
 def test_a_new_ledger_has_large_pages_and_one_of_small_pages_keeps_them(tmp_path):
     sizes = []
     for name, given in (("new.db", None), ("old.db", 4096)):
