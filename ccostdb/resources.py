@@ -8,7 +8,7 @@ from pathlib import Path
 
 @cache
 def sql_dir() -> Path:
-    """The folder with migrations, rollups, views and queries."""
+    """The folder with migrations, rollups, views, questions and queries."""
     package = Path(__file__).parent
     packed = package / "_sql"
     return packed if packed.is_dir() else package.parent / "sql"

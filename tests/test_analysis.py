@@ -133,7 +133,7 @@ def test_names_are_completed_and_documented(ledger: Path) -> None:
     assert {"daily_costs", "dearest_sessions", "frame", "left_out"} <= set(dir(asked))
     assert set(VIEWS) <= set(asked.names)
     assert str(asked.daily_costs.__doc__).startswith("-- One row is a local day")
-    with pytest.raises(AttributeError, match="no view or query 'daily_cost'"):
+    with pytest.raises(AttributeError, match="no view or question 'daily_cost'"):
         _ = asked.daily_cost
 
 

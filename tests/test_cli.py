@@ -376,5 +376,6 @@ def test_an_export_goes_to_stdout_or_to_a_file(ledger: Path, home: Path) -> None
 
 def test_an_export_of_nothing_known_leaves_no_file(ledger: Path, home: Path) -> None:
     result = ccostdb("export", "cals", "-o", "x.csv")
-    assert (result.exit_code, result.stderr) == (1, "Error: There is no view or query 'cals'.\nDid you mean calls?\n")
+    said = "Error: There is no view or question 'cals'.\nDid you mean calls?\n"
+    assert (result.exit_code, result.stderr) == (1, said)
     assert not (home / "x.csv").exists()

@@ -119,7 +119,7 @@ def test_a_cell_that_a_spreadsheet_would_run_is_a_text(week: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "status", "said"),
     [
-        ("/-/ccostdb/export/nothing.csv", 400, "There is no view or query &#39;nothing&#39;."),
+        ("/-/ccostdb/export/nothing.csv", 400, "There is no view or question &#39;nothing&#39;."),
         ("/-/ccostdb/export/calls.csv?since=never", 400, "never"),
         ("/-/ccostdb/export/calls.csv?nonsense=1", 400, "no parameters"),
         ("/-/ccostdb/export/calls.xlsx", 404, ""),

@@ -103,13 +103,14 @@ def test_a_model_name_cannot_smuggle_a_formula_into_a_spreadsheet(ledger: sqlite
     assert export(ledger, "model_costs", "csv").splitlines()[1].startswith("'=cmd|")
 
 
-def test_a_query_exports_with_every_bound_open(ledger: sqlite3.Connection) -> None:
-    assert json.loads(export(ledger, "missing", "json")) == [{"calls": None, "cost_usd": None, "restarts": 0}]
+def test_a_question_exports_with_every_bound_open(ledger: sqlite3.Connection) -> None:
+    found = json.loads(export(ledger, "calls_of", "json"))
+    assert [row["call_id"] for row in found] == ["c2", "c1", "c0"]
 
 
 @pytest.mark.parametrize("name", ["dayly_costs", "call", 'calls" union select 1 --', ""])
 def test_an_unknown_name_is_refused(ledger: sqlite3.Connection, name: str) -> None:
-    with pytest.raises(BadArgument, match="no view or query"):
+    with pytest.raises(BadArgument, match="no view or question"):
         export(ledger, name, "csv")
 
 

@@ -117,7 +117,7 @@ def test_a_view_of_ones_own_is_narrowed_by_its_day(three_days: sqlite3.Connectio
     assert exported(three_days, "mine", since="2026-07-03") == [{"day": "2026-07-03", "calls": 24}]
 
 
-def test_a_query_gets_its_parameters_and_its_days(three_days: sqlite3.Connection) -> None:
+def test_a_question_gets_its_parameters_and_its_days(three_days: sqlite3.Connection) -> None:
     assert {"since", "until", "model"} <= set(parameters_of("calls_of"))
     assert len(exported(three_days, "calls_of", since="2026-07-03")) == 24
     assert len(exported(three_days, "calls_of", parameters={"rows": "5"})) == 5
@@ -127,7 +127,7 @@ def test_a_query_gets_its_parameters_and_its_days(three_days: sqlite3.Connection
         exported(three_days, "calls_of", parameters={"modell": "x"})
     assert caught.value.hint == "Did you mean model?"
     with pytest.raises(BadArgument, match="cannot be asked for the days"):
-        exported(three_days, "prices", since="2026-07-03")
+        exported(three_days, "calls_without_price", since="2026-07-03")
     with pytest.raises(BadArgument) as caught:
         exported(three_days, "cost_of_day", since="2026-07-03")
     assert caught.value.hint == "It has a parameter for that: -p day=2026-07-01"
@@ -136,7 +136,7 @@ def test_a_query_gets_its_parameters_and_its_days(three_days: sqlite3.Connection
             exported(three_days, "calls_of", parameters={"rows": rows})
     with pytest.raises(BadArgument, match="since is given twice"):
         exported(three_days, "calls_of", since="2026-07-03", parameters={"since": "2026-07-01"})
-    with pytest.raises(BadArgument, match="is no query"):
+    with pytest.raises(BadArgument, match="is no question"):
         exported(three_days, "calls", parameters={"rows": 1})
 
 
@@ -166,7 +166,7 @@ def test_a_value_is_never_sql(three_days: sqlite3.Connection) -> None:
 
 
 def test_every_name_can_be_exported_in_another_zone(week: sqlite3.Connection) -> None:
-    assert set(names(week)) == {*view_names(week), *sql_names("queries"), "cco_costs"}
+    assert set(names(week)) == {*view_names(week), *sql_names("questions"), "cco_costs"}
     for name in names(week):
         exported(week, name, tz="Asia/Kathmandu")
 

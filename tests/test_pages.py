@@ -47,7 +47,7 @@ def table_names() -> list[str]:
 
 def parameters(name: str) -> list[str]:
     """The parameters of a question."""
-    return sorted(set(re.findall(r"(?<![:\w]):([a-z]\w*)", re.sub(r"--.*|'[^']*'", "", sql(f"queries/{name}.sql")))))
+    return sorted(set(re.findall(r"(?<![:\w]):([a-z]\w*)", re.sub(r"--.*|'[^']*'", "", sql(f"questions/{name}.sql")))))
 
 
 def rows_in(db: Path, name: str) -> int:

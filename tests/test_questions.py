@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator
@@ -56,7 +57,7 @@ def call(number: int, source: int, occurred_ns: int, usd: float | None = 1.0, **
 
 def ask(con: sqlite3.Connection, question: str, **parameters: str) -> list[dict[str, Any]]:
     """The answer as a list of rows by column name; a parameter that is not given is NULL."""
-    answer = con.execute(sql(f"queries/{question}.sql"), defaultdict(lambda: None, parameters))
+    answer = con.execute(sql(f"questions/{question}.sql"), defaultdict(lambda: None, parameters))
     return [dict(row) for row in answer]
 
 
@@ -81,7 +82,7 @@ def test_datasette_asks_every_question_with_empty_parameters_and_none_is_cut_off
 
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_no_question_reads_all_calls(question: str, con: sqlite3.Connection) -> None:
-    plan = con.execute(f"explain query plan {sql(f'queries/{question}.sql')}", defaultdict(lambda: None)).fetchall()
+    plan = con.execute(f"explain query plan {sql(f'questions/{question}.sql')}", defaultdict(lambda: None)).fetchall()
     steps = [row["detail"] for row in plan]
     assert not [step for step in steps if step.startswith(("SCAN call ", "SCAN calls"))]
     assert "SCAN call" not in steps
@@ -260,7 +261,8 @@ def test_the_newest_calls_are_the_same_from_clean_and_from_dirty_quarter_hours(t
         (until,) = con.execute("select day from calendar order by day desc limit 1 offset 900").fetchone()
         sums = [row["cost_usd"] for row in ask(con, "calls_of", since=until, until=until, rows="1000000")]
         day = con.execute("select calls, cost_usd from daily_costs where day = ?", (until,)).fetchone()
-        assert (len(sums), round(sum(each or 0 for each in sums), 6)) == (day["calls"], round(day["cost_usd"], 6))
+        assert len(sums) == day["calls"]
+        assert math.fsum(each or 0 for each in sums) == pytest.approx(day["cost_usd"], abs=1e-8)
         newest = [row["call_id"] for row in ask(con, "calls_of", rows="300")]
         straight = "select call_id from calls where source in (select name from source_counted where counted)"
         found = con.execute(f"{straight} order by occurred_ns desc limit 300").fetchall()

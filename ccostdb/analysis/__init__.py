@@ -1,4 +1,4 @@
-"""The ledger for pandas: each view and named query as a frame. Reads only; what notebooks start from.
+"""The ledger for pandas: each view and question as a frame. Reads only; what notebooks start from.
 
     from ccostdb.analysis import open_ledger
 
@@ -54,7 +54,7 @@ class Ledger:
     def frame(
         self, name: str, *, since: str | None = None, until: str | None = None, tz: str | None = None, **parameters: Any
     ) -> pd.DataFrame:
-        """A view or a named query; `parameters` are those of the query.
+        """A view or a question; `parameters` are those of the question.
 
         `since` and `until` are local days, both included: 2026-07-01, 2026-07, today, yesterday or 7d (the last seven).
         `tz` is the zone of local days and of moments; without it, the home zone.
@@ -82,8 +82,8 @@ class Ledger:
 
     @property
     def names(self) -> list[str]:
-        """Every view and query that `frame` knows."""
-        return sorted({*sql_names("views"), *sql_names("queries")})
+        """Every view and question that `frame` knows."""
+        return sorted({*sql_names("views"), *sql_names("questions")})
 
     def __repr__(self) -> str:
         return f"Ledger({str(self.settings.db)!r})"  # the settings hold keys
@@ -92,9 +92,9 @@ class Ledger:
         return [*object.__dir__(self), *self.names]  # not super(): slots make the class anew
 
     def __getattr__(self, name: str) -> partial[pd.DataFrame]:
-        folder = next((folder for folder in ("views", "queries") if name in sql_names(folder)), None)
+        folder = next((folder for folder in ("views", "questions") if name in sql_names(folder)), None)
         if folder is None:
-            raise AttributeError(f"There is no view or query {name!r}. They are: {', '.join(self.names)}.")
+            raise AttributeError(f"There is no view or question {name!r}. They are: {', '.join(self.names)}.")
         ask = partial(self.frame, name)
         ask.__doc__ = sql(f"{folder}/{name}.sql")
         return ask

@@ -26,7 +26,7 @@ COMMANDS = {
     "budget": ("budget", "Show what is spent and left of each budget."),
     "serve": ("serve", "Show the ledger in the browser: pages, charts, tables, your own SQL."),
     "top": ("top", "Watch what is spent, live, on this terminal."),
-    "export": ("export", "Write a view or a query as CSV, JSON, NDJSON or Parquet."),
+    "export": ("export", "Write a view or a question as CSV, JSON, NDJSON or Parquet."),
     "notebooks": ("notebooks", "Copy notebooks out, or open them in Jupyter Lab."),
     "statusline": ("statusline", "Say in one line what is spent, for Claude Code's status line."),
     "explain": ("prices", "Show which rates make the cost of a call."),

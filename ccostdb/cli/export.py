@@ -27,7 +27,7 @@ Row = Sequence[object]
 @click.option("--since", metavar="DAY", help="From this day: 2026-07-01, 2026-07, today, yesterday or 7d.")
 @click.option("--until", metavar="DAY", help="To the end of this day.")
 @click.option("--tz", "zone", metavar="ZONE", help="Local days of this zone, such as Asia/Kolkata.")
-@click.option("-p", "--parameter", "given", metavar="NAME=VALUE", multiple=True, help="A parameter of a query.")
+@click.option("-p", "--parameter", "given", metavar="NAME=VALUE", multiple=True, help="A parameter of a question.")
 @db_option
 def export(
     *,
@@ -39,7 +39,7 @@ def export(
     zone: str | None,
     given: tuple[str, ...],
 ) -> None:
-    """Write a view or a query as CSV, JSON, NDJSON or Parquet."""
+    """Write a view or a question as CSV, JSON, NDJSON or Parquet."""
     from ccostdb.export import select
 
     target = None if output in (None, "-") else Path(output or "")

@@ -22,7 +22,7 @@ def load_metadata() -> dict[str, Any]:
 def questions(metadata: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Canned queries as Datasette takes them, by name, from `plugins: ccostdb: questions` of the metadata."""
     named = metadata.get("plugins", {}).get("ccostdb", {}).get("questions", {})
-    return {name: {**words, "sql": sql(f"queries/{name}.sql"), "hide_sql": True} for name, words in named.items()}
+    return {name: {**words, "sql": sql(f"questions/{name}.sql"), "hide_sql": True} for name, words in named.items()}
 
 
 def last_days(zone: ZoneInfo) -> dict[str, Any]:

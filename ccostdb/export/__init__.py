@@ -1,4 +1,4 @@
-"""Rows out: any view or named query, over the days that were asked for, streamed as the ledger holds it."""
+"""Rows out: any view or question, over the days that were asked for, streamed as the ledger holds it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["csv_chunks", "json_chunks", "names", "ndjson_chunks", "parameters_of", "select", "view_names"]
 
-_CCO_COSTS = "cco_costs"  # neither view nor query: SQL alone cannot tell the parts of a cost
+_CCO_COSTS = "cco_costs"  # neither view nor question: SQL alone cannot tell the parts of a cost
 _USAGE = ("daily_usage", "hourly_usage")
 # Views whose rows are rows of a table with an index on occurred_ns: the table is narrowed, and the view reads that.
 _EVENTS = {
@@ -79,23 +79,23 @@ def select(
     parameters: Mapping[str, object] | None = None,
     now_ns: int | None = None,
 ) -> tuple[list[str], Iterable[Row]]:
-    """The columns and the rows of a view or query, of the days from `since` to `until` as reports take them.
+    """The columns and the rows of a view or question, of the days from `since` to `until` as reports take them.
 
     `tz` names the zone of these days, and in cost views that of all days (the connection keeps it: rollback ends it).
-    `parameters` are a query's own; what is not given is NULL, which sets no bound. Raises BadArgument for a name that
-    is not there, days that are none, and what does not go with the name. now_ns None: the clock's.
+    `parameters` are a question's own; what is not given is NULL, which sets no bound. Raises BadArgument for a name
+    that is not there, days that are none, and what does not go with the name. now_ns None: the clock's.
     """
     asked = _understand(con, since, until, tz, time.time_ns() if now_ns is None else now_ns)
-    if parameters and name not in sql_names("queries"):
-        raise BadArgument(f"{name[:80]!r} is no query: it has no parameters.")
+    if parameters and name not in sql_names("questions"):
+        raise BadArgument(f"{name[:80]!r} is no question: it has no parameters.")
     if name in view_names(con):
         text, values = _of_view(con, name, asked)
-    elif name in sql_names("queries"):
-        text, values = _of_query(con, name, asked, parameters or {})
+    elif name in sql_names("questions"):
+        text, values = _of_question(con, name, asked, parameters or {})
     elif name == _CCO_COSTS:
         return CCO_COLUMNS, cco_costs(con, asked.since, asked.until, asked.zone)
     else:
-        raise BadArgument(f"There is no view or query {name[:80]!r}.", nearest(name, names(con)))
+        raise BadArgument(f"There is no view or question {name[:80]!r}.", nearest(name, names(con)))
     cursor = con.cursor()
     cursor.row_factory = None
     cursor.execute(text, values)
@@ -104,7 +104,7 @@ def select(
 
 def names(con: sqlite3.Connection) -> list[str]:
     """Everything that `select` knows."""
-    return [*view_names(con), *sql_names("queries"), _CCO_COSTS]
+    return [*view_names(con), *sql_names("questions"), _CCO_COSTS]
 
 
 def view_names(con: sqlite3.Connection) -> list[str]:
@@ -112,9 +112,9 @@ def view_names(con: sqlite3.Connection) -> list[str]:
     return [row[0] for row in con.execute("select name from main.sqlite_schema where type = 'view' order by name")]
 
 
-def parameters_of(query: str) -> list[str]:
-    """The names of a query's parameters."""
-    lines = sql(f"queries/{query}.sql").splitlines()
+def parameters_of(question: str) -> list[str]:
+    """The names of a question's parameters."""
+    lines = sql(f"questions/{question}.sql").splitlines()
     text = "\n".join(line for line in lines if not line.startswith("--"))
     return list(dict.fromkeys(_PARAMETER.findall(text)))
 
@@ -162,10 +162,10 @@ def _within(when: str, kind: str, bounds: Mapping[str, object]) -> str:
     return " and ".join(test for bound, test in tests.items() if bound in bounds)
 
 
-def _of_query(
+def _of_question(
     con: sqlite3.Connection, name: str, asked: _Asked, parameters: Mapping[str, object]
 ) -> tuple[str, Mapping[str, object]]:
-    """A query, and all its values."""
+    """A question, and all its values."""
     known = parameters_of(name)
     for each in parameters:
         if each not in known:
@@ -186,4 +186,4 @@ def _of_query(
         from ccostdb.rollups import use_zone
 
         use_zone(con, asked.zone)
-    return sql(f"queries/{name}.sql"), defaultdict(lambda: None, {**asked.bounds, **parameters})
+    return sql(f"questions/{name}.sql"), defaultdict(lambda: None, {**asked.bounds, **parameters})

@@ -247,7 +247,7 @@ def _prices(con: sqlite3.Connection, condition: Condition) -> Iterator[Finding]:
     if not condition.is_priced:
         hint = "Compute the costs with them: ccostdb reprice"
         yield Finding("prices", "price book", NOTE, "prices have changed since", hint)
-    yield from price_findings(_rows(con, sql("queries/models_without_price.sql")))
+    yield from price_findings(_rows(con, sql("questions/models_without_price.sql")))
 
 
 def price_findings(rows: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:

@@ -100,7 +100,7 @@ def look(con: sqlite3.Connection, settings: Settings, now_ns: int) -> Health:
     def rows(query: str) -> list[Row]:
         return [without_secrets(row, secrets) for row in _rows(con, query)]
 
-    unpriced, rejects = rows(sql("queries/models_without_price.sql")), rows(sql("queries/reject_reasons.sql"))
+    unpriced, rejects = rows(sql("questions/models_without_price.sql")), rows(sql("queries/reject_reasons.sql"))
     limits, bad_budgets = limits_now(con, settings, now_ns)
     return Health(
         now_ns,
