@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+replace = msgspec.structs.replace  # a copy of a value with other fields
+
 QUARTER_HOUR_S = 900
 QUARTER_HOUR_NS = 900_000_000_000
 

@@ -10,7 +10,6 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from msgspec import structs
 from transcripts import import_once, line, rows, settings_for, text_of, write
 
 from ccostdb.ingest.claude_code import ingest_claude_code
@@ -324,7 +323,7 @@ def test_progress_moves_within_a_file_and_between_files_and_ends_at_the_whole(ho
     write(home / "b.jsonl", line(A), "{}" * 1_000)
     shelf = transcript_files.Shelf([], count(1).__next__)
     files = find_files([home])
-    missing = structs.replace(files[0], path=str(home / "gone.jsonl"), size_bytes=77)
+    missing = files[0]._replace(path=str(home / "gone.jsonl"), size_bytes=77)
     parts = list(shelf.read_new([missing, *files], 0))
     assert len(parts) > 5
     assert all(0 < part.bytes_done < 6_000 for part in parts)

@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace
 from windows_model import FAULTS, HIDING, SECOND, T0, Reader, Server, event
 
 from ccostdb.frames import sse_events
-from ccostdb.model import Gap
+from ccostdb.model import Gap, replace
 from ccostdb.sources.cco import parse
 from ccostdb.windows import WindowState, step
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from msgspec.structs import replace
-
-from ccostdb.model import Activity, Gap, Numbered, Snapshot
+from ccostdb.model import Activity, Gap, Numbered, Snapshot, replace
 from ccostdb.windows import Step, WindowState, step
 
 SECOND = 1_000_000_000

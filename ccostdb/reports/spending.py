@@ -19,6 +19,7 @@ from ccostdb.budgets.standing import projected_nusd, spans_at
 from ccostdb.clock import SECOND_NS, Span, span_at
 from ccostdb.reports import YEARS
 from ccostdb.resources import sql
+from ccostdb.views import statement
 
 DIMENSIONS = ("model", "project", "agent")
 PERIODS = {"today": "today", "week": "this week", "month": "this month", "last_month": "last month"}  # of a breakdown
@@ -238,7 +239,7 @@ def _until(rest: Spent, whole: Spent, days: Sequence[Spent], hours: Sequence[Spe
 
 def _between(con: sqlite3.Connection, from_ns: int, to_ns: int) -> Sequence[Any]:
     values = {"from_ns": from_ns, "to_ns": to_ns}
-    return tuple(con.execute(sql("queries/spent_between.sql"), values).fetchone())
+    return tuple(con.execute(statement("queries/spent_between.sql"), values).fetchone())
 
 
 def _pace(con: sqlite3.Connection, now_ns: int, spans: dict[str, Span], found: dict[str, Spent]) -> Pace:

@@ -12,9 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from msgspec.structs import replace
-
-from ccostdb.model import Position
+from ccostdb.model import Position, replace
 from ccostdb.sources.open_files import head_of, is_same_head, open_regular, tail_sha256
 
 BLOCK_BYTES = 256 * 1024

@@ -12,13 +12,12 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-
-import msgspec
-from msgspec.structs import replace
+from typing import NamedTuple
 
 from ccostdb.errors import Rejected
-from ccostdb.model import Call, Position, Reject
+from ccostdb.model import Call, Position, Reject, replace
 from ccostdb.sources.claude_code import parse, sightings
 from ccostdb.sources.line_reader import LineReader, looks_whole, side_car_agent
 from ccostdb.sources.open_files import head_of, is_same_head, open_regular, tail_sha256
@@ -29,17 +28,18 @@ REJECTS_A_FILE = 1_000  # in one pass; what is more is one reject that says how 
 _GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}  # deleted since it was listed, or a link now: nothing to read
 
 
-class Part(msgspec.Struct):
+@dataclass(slots=True)
+class Part:
     """What was read since the last part: sightings of calls, refused lines, how far each file is read now."""
 
-    sightings: list[Call] = []
-    rejects: list[Reject] = []
-    positions: list[Position] = []
+    sightings: list[Call] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    positions: list[Position] = field(default_factory=list)
     lines: int = 0
     bytes_done: int = 0
 
 
-class FoundFile(msgspec.Struct, frozen=True):
+class FoundFile(NamedTuple):
     """A transcript on disk, as its folder lists it. `refusal`: why it, or a folder of them, cannot even be opened."""
 
     path: str
