@@ -220,7 +220,7 @@ class Position(msgspec.Struct):
 
 
 class Batch(msgspec.Struct):
-    """What one transaction appends: rows, positions and the run's progress, all or nothing."""
+    """What is appended at once: rows, positions and the run's progress, all or nothing."""
 
     source_id: int
     run_id: int

@@ -26,10 +26,9 @@ from ccostdb.views import view_statements
 
 APPLICATION_ID = 0x63636F73  # "ccos"
 WRITER_PRAGMAS = (
-    "pragma page_size = 8192",  # of a new file: an import writes half as many as of 4096, and no reader is slower
     "pragma journal_mode = wal",
-    "pragma synchronous = full",  # free where a transaction is a batch
-    "pragma wal_autocheckpoint = 5000",
+    "pragma synchronous = full",  # free where a transaction holds a batch or more
+    "pragma wal_autocheckpoint = 5000",  # 40 MB of a new ledger's pages
     "pragma cache_size = -2048",  # KiB, of a process that may run for weeks; an import takes more
     "pragma temp_store = memory",
 )

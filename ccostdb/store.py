@@ -1,4 +1,4 @@
-"""The only door to SQLite for writing: one process, one connection, one transaction a batch.
+"""The only door to SQLite for writing: one process, one connection, a transaction a batch, or for some of an import.
 
 Rows, positions and the run's progress are appended together or not at all.
 """
@@ -9,7 +9,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from itertools import count
 from typing import Any
@@ -43,7 +43,6 @@ from ccostdb.write_retry import Patience
 sqlite3.register_adapter(type(None), lambda none: none)
 
 MOST_STORED_IDS = 100_000
-MOST_REFRESHED = 3000  # quarter hours a transaction
 LONG_REFRESH_S = 0.25
 BATCHES_A_TRANSACTION = 16  # of an import that is alone: a page that each of them changes is written once
 
@@ -87,7 +86,7 @@ class Store:
         self._position_ids = count(next_position_id)
         self._turn = asyncio.Lock()  # one transaction at a time, whichever source it is for
         self.patience = Patience(db, self._turn, stop)
-        self._is_shared = stop is not None  # whoever stops us, or has events to append, waits for a transaction
+        self._has_patience = stop is not None  # and whoever stops us, or has events to append, waits for a transaction
         self._batches = 0  # in the transaction that is open
         self._batches_a_transaction = 1
         self._settings = settings
@@ -164,22 +163,22 @@ class Store:
         return PriceBook(await self.db.execute_fetchall(f"select {', '.join(Rate._fields)} from price"))
 
     async def append(self, batch: Batch) -> None:
-        """Everything in the batch in one transaction, or nothing."""
+        """Everything in the batch, or nothing. In a transaction that is shared, it is stored with the last of them."""
         await self.patience.insist(partial(self._append, batch))
 
     @asynccontextmanager
-    async def importing(self, *, is_alone: bool) -> AsyncIterator[None]:
+    async def importing(self, *, may_share: bool) -> AsyncIterator[None]:
         """While much is appended: no waiting for the disk, on the one connection that all sources share.
 
         A power cut then takes back the last transactions of all of them, whole and newest first. Files are read again
-        from where their positions are; of a stream, what its server no longer has is lost. `is_alone`: nobody else
-        writes, and a batch that cannot be written ends the process, so that several may share a transaction.
+        from where their positions are; of a stream, what its server no longer has is lost. `may_share`: several batches
+        may share a transaction, for a batch that cannot be written ends the pass, and those before it come again.
         """
         try:
             async with self.alone() as db:
                 await db.execute("pragma synchronous = normal")
                 await db.execute("pragma cache_size = -16384")
-            self._batches_a_transaction = BATCHES_A_TRANSACTION if is_alone and not self._is_shared else 1
+            self._batches_a_transaction = BATCHES_A_TRANSACTION if may_share and not self._has_patience else 1
             with without_cycles():
                 yield
         finally:
@@ -191,7 +190,7 @@ class Store:
 
     async def refresh(self) -> int:
         """Brings the rollups up to date, or ends early when the process is to end; how many quarter hours it was."""
-        refreshed, most = 0, MOST_REFRESHED
+        refreshed, most = 0, rollups.MOST_REFRESHED
 
         async def refresh_some() -> int:
             async with self.alone() as db:
@@ -203,18 +202,15 @@ class Store:
             if some == 0:
                 break
             refreshed += some
-            if self._is_shared and time.monotonic() - began_s > LONG_REFRESH_S:
+            if self._has_patience and time.monotonic() - began_s > LONG_REFRESH_S:
                 most = max(1, most // 4)
         return refreshed
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[aiosqlite.Connection]:
-        """The connection while nobody else writes, outside of a transaction: for what SQLite does in none."""
+        """The connection while nobody else writes, outside of a transaction: one that batches share ends before."""
         async with self._turn:
-            batches, self._batches = self._batches, 0
-            if batches:
-                async with rollups.transaction(self.db, begins=False):
-                    pass
+            await self._commit()
             yield self.db
 
     @asynccontextmanager
@@ -226,22 +222,41 @@ class Store:
     # --- the parts of a transaction ---
 
     async def _append(self, batch: Batch) -> None:
+        async with self._turn:
+            try:
+                if self._batches == 0:
+                    await self.db.execute("begin immediate")
+                self._batches += 1
+                await self._add_calls(batch)
+                await self._add_events(batch)
+                await self._add_positions(batch)
+                await self._add_progress(batch)
+                if self._batches >= self._batches_a_transaction:
+                    await self._commit()
+            except BaseException:
+                await self._roll_back()
+                raise
+
+    async def _commit(self) -> None:
+        """Stores the batches that were appended since the last time, if there are any."""
+        if self._batches == 0:
+            return
         try:
-            async with self._turn:
-                batches, self._batches = self._batches, 0  # one that fails takes the others back
-                ends = batches + 1 >= self._batches_a_transaction
-                async with rollups.transaction(self.db, begins=not batches, ends=ends):
-                    await self._add_calls(batch)
-                    await self._add_events(batch)
-                    await self._add_positions(batch)
-                    await self._add_progress(batch)
-                self._batches = 0 if ends else batches + 1
+            await self.db.execute("commit")
         except BaseException:
-            self._buckets.clear()
-            self._with_calls.clear()
-            self._stored_ids = None
-            self._names.forget()
+            await self._roll_back()
             raise
+        self._batches = 0
+
+    async def _roll_back(self) -> None:
+        """Takes the open batches back, and forgets what the caches have from them."""
+        self._batches = 0
+        self._buckets.clear()
+        self._with_calls.clear()
+        self._names.forget()
+        # Without asking whether there is one: a `begin` that was cancelled still runs in the connection's thread.
+        with suppress(sqlite3.OperationalError):  # there is none, or SQLite has taken it back where the disk was full
+            await self.db.execute("rollback")
 
     async def _add_calls(self, batch: Batch) -> None:
         calls = [*batch.calls, *batch.new_calls]

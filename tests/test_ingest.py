@@ -174,8 +174,9 @@ def test_a_kill_at_any_moment_costs_nothing(home, db, monkeypatch):
     undisturbed = home / "whole.db"
     assert run(*words, "--db", str(undisturbed)).returncode == 0
     total, seen = count(undisturbed), []
-    small_parts = (
-        "import ccostdb.sources.transcript_files as t; t.SIGHTINGS_A_PART = 5; from ccostdb.cli import main; main()"
+    small_parts = (  # each is a batch; and as in a large import, sixteen share a transaction
+        "import ccostdb.sources.transcript_files as t, ccostdb.ingest.claude_code as c; t.SIGHTINGS_A_PART = 5; "
+        "c.BYTES_A_PART = 0; from ccostdb.cli import main; main()"
     )
     with closing(sqlite3.connect(f"{db.as_uri()}?mode=ro", uri=True, isolation_level=None)) as reader:
         reader.execute("begin")

@@ -76,6 +76,7 @@ def test_a_batch_that_fails_leaves_nothing_and_the_next_one_works(tmp_path):
 
     with_store(settings, body)
     assert [(row["call_id"], row["session_id"]) for row in rows(settings)] == [("c", "s")]
+    assert rows(settings, "select has_calls from source") == [{"has_calls": 1}]
 
 
 def test_a_stored_call_comes_back_as_it_went_in(tmp_path):
@@ -229,7 +230,7 @@ def test_after_an_import_the_disk_is_waited_for_again_whatever_happened(tmp_path
 
     async def body(store: Store, source_id: int, run_id: int) -> None:
         with pytest.raises(ZeroDivisionError):
-            async with store.importing(is_alone=False):
+            async with store.importing(may_share=False):
                 assert (await synchronous(store), gc.isenabled()) == (1, False)
                 raise ZeroDivisionError
         assert (await synchronous(store), gc.isenabled()) == (2, True)
@@ -241,7 +242,7 @@ def test_batches_of_an_import_that_is_alone_share_a_transaction_that_whoever_nee
     settings = settings_for(tmp_path)
 
     async def body(store: Store, source_id: int, run_id: int) -> None:
-        async with store.importing(is_alone=True):
+        async with store.importing(may_share=True):
             for number in range(BATCHES_A_TRANSACTION + 2):
                 await store.append(Batch(source_id, run_id, NOON_NS, new_calls=[call(f"{number:02}")], frames=1))
                 known = await store.stored_calls([f"{number:02}"])
@@ -259,11 +260,42 @@ def test_batches_of_an_import_that_is_alone_share_a_transaction_that_whoever_nee
     assert rows(settings, "select frames from run order by run_id limit 1") == [{"frames": BATCHES_A_TRANSACTION + 2}]
 
 
+@pytest.mark.parametrize(("may_share", "stop"), [(False, None), (True, asyncio.Event())])
+def test_whoever_waits_for_a_transaction_shares_none(tmp_path, may_share, stop):
+    async def run() -> None:
+        async with open_store(settings_for(tmp_path), stop) as store, store.importing(may_share=may_share):
+            source_id = await store.source_id("cco", "http://x")
+            await store.append(Batch(source_id, await store.start_run(source_id, NOON_NS, "reading"), NOON_NS))
+            assert not store.db.in_transaction
+
+    asyncio.run(run())
+
+
+def test_what_a_failed_commit_took_back_is_stored_with_the_next_batch(tmp_path):
+    settings = settings_for(tmp_path)
+
+    async def body(store: Store, source_id: int, run_id: int) -> None:
+        await store.db.execute("pragma foreign_keys = on")
+        async with store.importing(may_share=True):
+            await store.append(Batch(source_id, run_id, NOON_NS, new_calls=[call("a", session="s")]))
+            await store.db.execute("pragma defer_foreign_keys = on")  # so that it is the commit that fails
+            await store.db.execute(
+                "insert into call (call_id, source_id, occurred_ns) values ('bad', 999, ?)", (NOON_NS,)
+            )
+            with pytest.raises(sqlite3.IntegrityError):
+                await store.start_run(source_id, NOON_NS, "reading")
+            await store.append(Batch(source_id, run_id, NOON_NS, new_calls=[call("b", session="s")]))
+
+    with_store(settings, body)
+    assert [(row["call_id"], row["session_id"]) for row in rows(settings)] == [("b", "s")]
+    assert rows(settings, "select has_calls from source") == [{"has_calls": 1}]
+
+
 def test_a_batch_that_fails_takes_back_those_that_share_its_transaction(tmp_path):
     settings = settings_for(tmp_path)
 
     async def body(store: Store, source_id: int, run_id: int) -> None:
-        async with store.importing(is_alone=True):
+        async with store.importing(may_share=True):
             await store.append(Batch(source_id, run_id, NOON_NS, new_calls=[call("a", session="s")]))
             with pytest.raises(sqlite3.IntegrityError):
                 await store.append(Batch(source_id, run_id, NOON_NS, new_calls=[call("a")]))

@@ -33,7 +33,8 @@ async def ingest_claude_code(
 ) -> Outcome:
     """Records what is new in the transcripts; unless `once`, goes on as they grow until `stop`.
 
-    `is_alone`: nothing else waits for the event loop, so that files may be read in its thread.
+    `is_alone`: nothing else waits for the event loop, a transaction or the processor: files are read in the loop's
+    thread, batches share transactions, and the threads a core.
     """
     source_id = await store.source_id(NAME, "files")
     outcome = Outcome(NAME)
@@ -64,7 +65,7 @@ class _Pass:
     is_alone: bool
 
     async def read(self, files: list[FoundFile], stop: asyncio.Event) -> None:
-        """Everything new in these files. Ends early, between two transactions, when `stop` is set."""
+        """Everything new in these files. Ends early, between two batches, when `stop` is set."""
         if not files:
             return
         total_bytes, done_bytes = sum(file.size_bytes for file in files), 0
@@ -72,7 +73,7 @@ class _Pass:
         is_much = self.shelf.unread_bytes(files) > BYTES_A_PART
         async with AsyncExitStack() as stack:
             if is_much:
-                await stack.enter_async_context(self.store.importing(is_alone=self.is_alone))
+                await stack.enter_async_context(self.store.importing(may_share=self.is_alone))
             if is_much and self.is_alone:
                 stack.enter_context(on_one_core())
             while not stop.is_set() and (part := await self._next(parts)) is not None:

@@ -34,8 +34,7 @@ class LineReader:
         The others are searched, never copied. So half a line with a whole one glued to it is passed over unseen where
         the marker is in neither.
         """
-        if self.offset:
-            os.lseek(self._descriptor, self.offset, os.SEEK_SET)
+        os.lseek(self._descriptor, self.offset, os.SEEK_SET)
         pieces: list[bytes] = []  # of a line that goes on in the next block
         held_bytes = 0
         while block := self._read():
