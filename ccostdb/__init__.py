@@ -1,7 +1,7 @@
 """ccostdb: a ledger for what AI agents spend.
 
 bytes        sources/*              read a stream, a file, an API
-frames       frames.py              whole SSE events, whole JSON lines
+frames       frames.py              whole SSE events; sources/*_reader.py, ndjson.py: whole lines
 events       sources/*  parse()     what one frame means, in our words
 ledger rows  ledger.py, windows/, prices/   identity, once each, what it cost
 SQLite       store.py               appended with position and run record

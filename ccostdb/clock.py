@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -16,28 +15,8 @@ _RFC3339 = re.compile(
 )
 _YEARS = range(1970, 2262)  # what 64 bits of nanoseconds hold
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MS = timedelta(milliseconds=1)
+_MS, _SECOND = timedelta(milliseconds=1), timedelta(seconds=1)
 _END_MS = (datetime(_YEARS.stop, 1, 1, tzinfo=UTC) - _EPOCH) // _MS
-
-
-@lru_cache(maxsize=4096)
-def _day_ns(text: str) -> int | None:
-    """Nanoseconds at the start of the UTC day `2026-08-12`; None if there is no such day since 1970."""
-    if text[4] + text[7] != "--":
-        return None
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        return None
-    return (day - _EPOCH.date()).days * DAY_NS if day.year in _YEARS else None
-
-
-@lru_cache(maxsize=1440)
-def _minute_ns(text: str) -> int | None:
-    """Nanoseconds from midnight to the minute `15:27`; None if no day has it."""
-    hour, colon, minute = text[:2], text[2], text[3:]
-    is_minute = colon == ":" and (hour + minute).isdecimal() and hour < "24" and minute < "60"
-    return (int(hour) * 60 + int(minute)) * 60 * SECOND_NS if is_minute else None
 
 
 def parse_ns(text: str) -> int | None:
@@ -45,24 +24,28 @@ def parse_ns(text: str) -> int | None:
 
     0 to 9 digits of fraction count, further ones are cut: `datetime` would keep only six.
     """
-    if len(text) == 24 and text[4:20:3] == "--T::." and text[11:13] < "24":
+    if len(text) == 24 and text[4:20:3] == "--T::." and text[23] == "Z" and text[11:13] < "24":
         # Milliseconds and Z, as every transcript line has it: far quicker than the general case.
         try:
             ms = (datetime.fromisoformat(text) - _EPOCH) // _MS
-        except (ValueError, TypeError):
-            pass  # no time, a leap second, or four digits and no zone
+        except ValueError:
+            pass  # no time, or a leap second
         else:
             return ms * 1_000_000 if 0 <= ms < _END_MS else None
     found = _RFC3339.fullmatch(text)
-    if found is None:
+    if found is None or found[2] >= "24" or int(found[3]) > 60:  # later Pythons take 24:00
         return None
-    day_ns, minute_ns = _day_ns(found[1]), _minute_ns(found[2])
-    if day_ns is None or minute_ns is None or int(found[3]) > 60:
+    try:
+        minute = datetime.fromisoformat(f"{found[1]}T{found[2]}Z")
+    except ValueError:
+        return None
+    if minute.year not in _YEARS:
         return None
     offset_s = 0
     if found[5]:
         offset_s = (int(found[6]) * 3600 + int(found[7]) * 60) * (1 if found[5] == "+" else -1)
-    ns = day_ns + minute_ns + (int(found[3]) - offset_s) * SECOND_NS + int((found[4] or "").ljust(9, "0"))
+    since_s = (minute - _EPOCH) // _SECOND + int(found[3]) - offset_s
+    ns = since_s * SECOND_NS + int((found[4] or "").ljust(9, "0"))
     return ns if ns >= 0 else None
 
 

@@ -1,7 +1,7 @@
 """Events → ledger rows: which sightings are one call, and what the call's row says. Pure.
 
 Of several sightings the one with the higher rank wins, then the most output tokens; on a tie the later line of one
-file, across files the greater usage text. Whose session it is comes from the original: a record without `forkedFrom`,
+file, across files the greater usage text. Whose session it is comes from the original: a sighting without `forkedFrom`,
 then of the older file, then of the smaller session id. Every rule is a maximum or minimum over the set of sightings,
 so the order of arrival cannot matter.
 """
@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
 
-from ccostdb.model import Activity, Call, Claim, Numbered, Usage
+from ccostdb.model import Activity, Call, Claim, Numbered, Sighting, Usage, claim_of, words_of
 from ccostdb.prices.book import PriceBook
 
-_KINDS = len(Usage._fields)
 CALL_EVENTS = frozenset({"api_call", "cache_hit"})
 
 
-def fold(stored: Mapping[str, Call], sightings: Iterable[Call], ages: Mapping[int, int]) -> dict[str, Call]:
+def fold(stored: Mapping[str, Call], sightings: Iterable[Sighting], ages: Mapping[int, int]) -> dict[str, Call]:
     """The calls that `sightings` make or change, by call id. Takes over what it is given: those are changed in place.
 
     `stored` holds the calls of these ids that the ledger has; `ages` the mtime in ns of each file when it was first
@@ -35,7 +33,7 @@ def fold(stored: Mapping[str, Call], sightings: Iterable[Call], ages: Mapping[in
     return calls
 
 
-def _merge(call: Call, seen: Call, ages: Mapping[int, int]) -> None:
+def _merge(call: Call, seen: Sighting, ages: Mapping[int, int]) -> None:
     """One more sighting of a call."""
     if not seen.is_receipt_time and (call.is_receipt_time or seen.occurred_ns < call.occurred_ns):
         call.occurred_ns, call.is_receipt_time = seen.occurred_ns, False
@@ -53,7 +51,7 @@ def _merge(call: Call, seen: Call, ages: Mapping[int, int]) -> None:
         call.origin_position_id, call.origin_offset = seen.origin_position_id, seen.origin_offset
 
 
-def _settle_tie(call: Call, seen: Call) -> None:
+def _settle_tie(call: Call, seen: Sighting) -> None:
     """Several sightings with as many output tokens: each file claims its last one, the greatest usage text wins.
 
     The claims of other files are kept in `rivals`, because a later line may replace the winner's own.
@@ -62,17 +60,14 @@ def _settle_tie(call: Call, seen: Call) -> None:
         if seen.position_offset >= call.position_offset:
             _take_claim(call, seen.position_id, seen.position_offset, seen.claim)
         return
-    claims = {
-        position: (offset, Claim(Usage(*words[:_KINDS]), *words[_KINDS:]))
-        for position, offset, *words in json.loads(call.rivals or "[]")
-    }
+    claims = {position: (offset, claim_of(words)) for position, offset, *words in json.loads(call.rivals or "[]")}
     claims[call.position_id] = (call.position_offset, call.claim)
     if seen.position_id in claims and seen.position_offset < claims[seen.position_id][0]:
         return
     claims[seen.position_id] = (seen.position_offset, seen.claim)
     winner = max(claims, key=lambda position: (usage_text(claims[position][1]), -position))
     _take_claim(call, winner, *claims.pop(winner))
-    rivals = [[position, offset, *_words_of(claim)] for position, (offset, claim) in sorted(claims.items())]
+    rivals = [[position, offset, *words_of(claim)] for position, (offset, claim) in sorted(claims.items())]
     call.rivals = json.dumps(rivals, separators=(",", ":")) if rivals else None
 
 
@@ -80,14 +75,9 @@ def _take_claim(call: Call, position_id: int, offset: int, claim: Claim) -> None
     call.claim, call.position_id, call.position_offset = claim, position_id, offset
 
 
-def _words_of(claim: Claim) -> list[Any]:
-    """All that a claim says, its usage first."""
-    return [*(claim.usage or ()), *claim[1:]]
-
-
 def usage_text(claim: Claim) -> str:
     """A claim's usage as the API writes it, rebuilt from what is stored; its other words only break a tie."""
-    new, output, write_5m, write_1h, read, *rest = _words_of(claim)
+    new, output, write_5m, write_1h, read, *rest = words_of(claim)
     return (
         f'{{"input_tokens":{new},"cache_creation_input_tokens":{write_5m + write_1h},'
         f'"cache_read_input_tokens":{read},"ephemeral_5m_input_tokens":{write_5m},'

@@ -27,9 +27,8 @@ async def reprice(store: Store) -> int:
                 updates.append((cost.computed_nusd, cost.uncached_nusd, rowid))
         after = page[-1][0]
         if updates:
-            await store.db.execute("begin immediate")
-            await store.db.executemany(_UPDATE, updates)
-            await store.db.execute("commit")
+            async with store.transaction() as db:
+                await db.executemany(_UPDATE, updates)
             changed += len(updates)
     await store.refresh()
     return changed

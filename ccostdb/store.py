@@ -22,21 +22,14 @@ from ccostdb.clock import calendar_row
 from ccostdb.lock import writing_lock
 from ccostdb.machine import without_cycles
 from ccostdb.model import QUARTER_HOUR_NS, QUARTER_HOUR_S, Batch, Call, Position, call_of_row
-from ccostdb.prices.book import PriceBook, Rate
+from ccostdb.prices.book import PriceBook
+from ccostdb.prices.plan import Rate
 from ccostdb.resources import sql
 from ccostdb.schema import WRITER_PRAGMAS, prepare
 from ccostdb.settings import Settings
+from ccostdb.store_batch import add_the_rest
 from ccostdb.store_names import Names
-from ccostdb.store_rows import (
-    activity_row,
-    call_rows,
-    daemon_event_row,
-    gap_of,
-    places,
-    position_of,
-    put_call,
-    snapshot_row,
-)
+from ccostdb.store_rows import call_rows, places, put_call
 from ccostdb.write_retry import Patience
 
 # sqlite3 binds None only after it has looked for somebody who would rather, and made an error of not finding one.
@@ -228,9 +221,7 @@ class Store:
                     await self.db.execute("begin immediate")
                 self._batches += 1
                 await self._add_calls(batch)
-                await self._add_events(batch)
-                await self._add_positions(batch)
-                await self._add_progress(batch)
+                await add_the_rest(self.db, batch)
                 if self._batches >= self._batches_a_transaction:
                     await self._commit()
             except BaseException:
@@ -281,41 +272,6 @@ class Store:
             rows = [calendar_row(bucket_s, self.home_tz) for bucket_s in sorted(new)]
             await self.db.executemany("insert or ignore into calendar values (?, ?, ?, ?, ?)", rows)
             self._buckets |= new
-
-    async def _add_events(self, batch: Batch) -> None:
-        source_id = batch.source_id
-        if batch.activities:
-            rows = [activity_row(source_id, each, batch.now_ns) for each in batch.activities]
-            await self.db.executemany(sql("store/add_activity.sql"), rows)
-        if batch.snapshot:
-            await self.db.execute(sql("store/add_snapshot.sql"), snapshot_row(source_id, batch.snapshot))
-        if batch.daemon_events:
-            rows = [(source_id, *daemon_event_row(each)) for each in batch.daemon_events]
-            await self.db.executemany(sql("store/add_daemon_event.sql"), rows)
-        if batch.samples:
-            samples = [(source_id, each.endpoint, each.polled_ns, each.body, each.error) for each in batch.samples]
-            await self.db.executemany(sql("store/add_sample.sql"), samples)
-        for gap in batch.gaps:
-            await self.db.execute(sql("store/add_gap.sql"), (source_id, *gap_of(gap)))
-        if (more := batch.longer_gap) is not None:
-            row = (more.kind, more.to_ns, more.detected_ns, more.events, source_id)
-            await self.db.execute(sql("store/lengthen_gap.sql"), row)
-        rejects = [(source_id, each.at_ns, each.place, each.reason, each.excerpt, each.times) for each in batch.rejects]
-        if rejects:
-            await self.db.executemany(sql("store/add_rejected.sql"), rejects)
-
-    async def _add_positions(self, batch: Batch) -> None:
-        if batch.positions:
-            rows = [(batch.source_id, *position_of(each)) for each in batch.positions]
-            await self.db.executemany(sql("store/put_position.sql"), rows)
-
-    async def _add_progress(self, batch: Batch) -> None:
-        rejected = sum(each.times for each in batch.rejects)
-        progress = (
-            *(batch.now_ns, batch.state, batch.connections, batch.frames, batch.events, batch.row_count, rejected),
-            *(batch.saturation, batch.last_event_ns, batch.run_id, batch.error),
-        )
-        await self.db.execute(sql("store/add_progress.sql"), progress)
 
     async def _row(self, query: str, values: tuple[Any, ...] = ()) -> Any:
         async with self.db.execute(query, values) as cursor:

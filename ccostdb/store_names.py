@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import aiosqlite
 
 from ccostdb.model import Call
-from ccostdb.prices.book import provider_of
+from ccostdb.prices.names import provider_of
 from ccostdb.store_rows import CONTEXT, Context, Ids, context_of, places
+
+_More = Mapping[str, Callable[[str], str | None]]
+_NO_MORE: _More = {}
 
 
 class Names:
@@ -26,25 +29,25 @@ class Names:
     async def ids_of(self, calls: Collection[Call]) -> Ids:
         """Ids for every name of these calls, and of calls before. New names are stored, in the caller's transaction."""
         ids = self._ids
-        await self._learn_models({call.claim.model for call in calls})
+        await self._learn("model", ids.model, {call.claim.model for call in calls}, {"provider": provider_of})
         await self._learn("project", ids.project, {call.project for call in calls})
         await self._learn("agent", ids.agent, {call.claim.agent for call in calls})
         await self._learn("session", ids.session, {call.session for call in calls})
         await self._learn_contexts({context_of(call.claim) for call in calls})
         return ids
 
-    async def _learn_models(self, names: set[str | None]) -> None:
-        if new := [(name, provider_of(name)) for name in names - self._ids.model.keys() if name is not None]:
-            await self._db.executemany("insert or ignore into model (name, provider) values (?, ?)", new)
-        await self._learn("model", self._ids.model, names)
-
-    async def _learn(self, table: str, known: dict[str | None, int], names: set[str | None]) -> None:
-        new = tuple(name for name in names - known.keys() if name is not None)
+    async def _learn(
+        self, table: str, known: dict[str | None, int], names: set[str | None], more: _More = _NO_MORE
+    ) -> None:
+        """`more`: other columns of a new row, each told by the name."""
+        new = [name for name in names - known.keys() if name is not None]
         if new:
-            # One statement for those that are stored and those that are not: each costs a change of threads.
-            put = f"insert into {table} (name) values {', '.join(['(?)'] * len(new))}"
+            # One statement, for each is a change of threads. A name that is stored is changed to what it is.
+            row = places((table, *more))
+            put = f"insert into {table} ({', '.join(('name', *more))}) values {', '.join([row] * len(new))}"
             found = f"{put} on conflict (name) do update set name = name returning name, {table}_id"
-            known.update((name, number) for name, number in await self._db.execute_fetchall(found, new))
+            values = [value for name in new for value in (name, *(tell(name) for tell in more.values()))]
+            known.update((name, number) for name, number in await self._db.execute_fetchall(found, values))
 
     async def _learn_contexts(self, contexts: set[Context]) -> None:
         """The ids of combinations. NULL and '' are not the same."""

@@ -7,17 +7,17 @@ from transcripts import line
 
 from ccostdb.errors import Rejected
 from ccostdb.ledger import usage_of
-from ccostdb.model import Call, Usage
+from ccostdb.model import Sighting, Usage
 from ccostdb.sources.claude_code import RANK_NESTED, RANK_OWN, RANK_SIDECHAIN, parse, sightings
 from ccostdb.sources.transcript_lines import excerpt
 
 
-def read(found: object) -> Call | None:
-    return parse(json.dumps(found).encode())
+def read(text: bytes, file_agent: str | None = None) -> Sighting | None:
+    return parse(text, 1, 0, file_agent, 77)
 
 
-def record(found: object) -> Call:
-    seen = read(found)
+def sighting(found: object) -> Sighting:
+    seen = read(json.dumps(found).encode())
     assert seen is not None
     return seen
 
@@ -32,7 +32,7 @@ def test_an_assistant_line_is_a_sighting_with_everything_that_it_says():
         "inference_geo": "us",
         "speed": "fast",
     }
-    seen = record(line(output=42, usage=usage, entrypoint="cli"))
+    seen = sighting(line(output=42, usage=usage, entrypoint="cli"))
     assert usage_of(seen) == Usage(3, 42, 100, 200, 7000, 2, "fast", "standard", "us", None)
     assert seen.call_id == "msg_01AAAAAAAAAAAAAAAAAAAAAAAA"
     assert seen.occurred_ns == 1_786_536_000_000_000_000
@@ -65,26 +65,26 @@ def test_an_assistant_line_is_a_sighting_with_everything_that_it_says():
     ],
 )
 def test_other_lines_are_no_sighting(other):
-    assert read(other) is None
+    assert read(json.dumps(other).encode()) is None
 
 
 def test_cache_writes_without_a_split_are_five_minute_writes():
-    assert usage_of(record(line(usage={"cache_creation_input_tokens": 50})))[2:4] == (50, 0)
+    assert usage_of(sighting(line(usage={"cache_creation_input_tokens": 50})))[2:4] == (50, 0)
 
 
 def test_what_exceeds_the_split_is_a_five_minute_write():
     split = {"ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 20}
-    seen = record(line(usage={"cache_creation_input_tokens": 50, "cache_creation": split}))
+    seen = sighting(line(usage={"cache_creation_input_tokens": 50, "cache_creation": split}))
     assert usage_of(seen)[2:4] == (30, 20)
 
 
 def test_a_split_counts_where_the_total_is_smaller():
     split = {"ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 20}
-    assert usage_of(record(line(usage={"cache_creation_input_tokens": 0, "cache_creation": split})))[2:4] == (10, 20)
+    assert usage_of(sighting(line(usage={"cache_creation_input_tokens": 0, "cache_creation": split})))[2:4] == (10, 20)
 
 
 def test_a_sidechain_line_ranks_below_a_line_of_its_own_and_is_an_agents():
-    seen = record(line(isSidechain=True, agentId="a1b2c3"))
+    seen = sighting(line(isSidechain=True, agentId="a1b2c3"))
     assert (seen.record_rank, seen.claim.is_sidechain, seen.claim.agent, seen.claim.agent_instance) == (
         RANK_SIDECHAIN,
         True,
@@ -97,9 +97,7 @@ def test_the_agent_is_the_type_that_the_line_names_or_else_its_side_car():
     named = json.dumps(line(isSidechain=True, agentId="a1", attributionAgent="Explore")).encode()
     plain = json.dumps(line(isSidechain=True, agentId="a1")).encode()
     main = json.dumps(line()).encode()
-    assert [
-        found and found.claim.agent for found in (parse(each, file_agent="Plan") for each in (named, plain, main))
-    ] == [
+    assert [found and found.claim.agent for found in (read(each, "Plan") for each in (named, plain, main))] == [
         "Explore",
         "Plan",
         None,
@@ -111,7 +109,7 @@ def test_an_agent_progress_line_holds_a_nested_sighting_of_the_lowest_rank():
               "message": line(output=5)["message"]}  # fmt: skip
     outer = {"type": "progress", "sessionId": "session-1", "cwd": "/w", "timestamp": "2026-08-12T12:00:02.000Z",
              "data": {"type": "agent_progress", "agentId": "a7", "message": nested}}  # fmt: skip
-    seen = record(outer)
+    seen = sighting(outer)
     assert (seen.record_rank, usage_of(seen).output_tokens, seen.claim.agent, seen.claim.agent_instance) == (
         RANK_NESTED,
         5,
@@ -123,33 +121,33 @@ def test_an_agent_progress_line_holds_a_nested_sighting_of_the_lowest_rank():
 
 
 def test_a_fork_is_marked_as_a_copy():
-    assert record(line(forkedFrom={"sessionId": "other", "messageUuid": "u"})).is_copied
-    assert not record(line(forkedFrom=None)).is_copied
+    assert sighting(line(forkedFrom={"sessionId": "other", "messageUuid": "u"})).is_copied
+    assert not sighting(line(forkedFrom=None)).is_copied
 
 
 def test_an_error_of_the_api_is_an_error():
-    assert record(line(isApiErrorMessage=True)).claim.status == "error"
+    assert sighting(line(isApiErrorMessage=True)).claim.status == "error"
 
 
 def test_an_old_cost_is_kept_as_text_and_in_nano_usd():
-    seen = record(line(costUSD=0.0010500000000000002))
+    seen = sighting(line(costUSD=0.0010500000000000002))
     assert (seen.claim.reported_text, seen.claim.reported_nusd) == ("0.0010500000000000002", 1_050_000)
 
 
 @pytest.mark.parametrize("cost", [None, -1, "0.5", [1], "é", "secret " * 99, 10**30, float("nan")])
 def test_an_old_cost_that_is_no_amount_is_not_kept(cost):
-    seen = record(line(costUSD=cost))
+    seen = sighting(line(costUSD=cost))
     assert (seen.claim.reported_text, seen.claim.reported_nusd) == (None, None)
 
 
 def test_an_old_cost_in_bytes_that_are_no_utf8_costs_only_itself():
-    seen = parse(json.dumps(line(costUSD="@")).encode().replace(b"@", b"\xff"))
+    seen = read(json.dumps(line(costUSD="@")).encode().replace(b"@", b"\xff"))
     assert seen is not None
     assert (seen.claim.reported_text, usage_of(seen).output_tokens) == (None, 10)
 
 
 def test_an_old_cost_written_at_great_length_is_not_kept():
-    seen = parse(json.dumps(line(costUSD=0.5)).encode().replace(b"0.5", b"0.5" + b"0" * 62))
+    seen = read(json.dumps(line(costUSD=0.5)).encode().replace(b"0.5", b"0.5" + b"0" * 62))
     assert seen is not None
     assert (seen.claim.reported_text, seen.claim.reported_nusd) == (None, None)
 
@@ -158,19 +156,19 @@ def test_advisor_iterations_are_kept_and_others_are_part_of_the_call():
     own = {"type": "message", "input_tokens": 3, "output_tokens": 10}
     advisor = {"type": "advisor_message", "model": "claude-opus-4-6", "input_tokens": 100, "output_tokens": 20,
                "cache_creation_input_tokens": 7, "cache_read_input_tokens": 8}  # fmt: skip
-    seen = record(line(usage={"iterations": [own, advisor]}))
+    seen = sighting(line(usage={"iterations": [own, advisor]}))
     assert json.loads(usage_of(seen).advisor or "") == [
         {"model": "claude-opus-4-6", "input_tokens": 100, "output_tokens": 20, "cache_write_5m_tokens": 7,
          "cache_write_1h_tokens": 0, "cache_read_tokens": 8}
     ]  # fmt: skip
-    assert usage_of(record(line(usage={"iterations": [own]}))).advisor is None
+    assert usage_of(sighting(line(usage={"iterations": [own]}))).advisor is None
 
 
 # --- identity ---
 
 
 def key(**changes: object) -> str:
-    return record(line(**changes)).call_id  # type: ignore[arg-type]
+    return sighting(line(**changes)).call_id  # type: ignore[arg-type]
 
 
 def test_a_full_message_id_is_the_key_over_all_requests_and_sessions():
@@ -206,21 +204,21 @@ def test_ids_cannot_be_made_to_collide_by_their_separator():
 
 def test_null_named_keys_in_tool_input_change_nothing():
     tool = {"type": "tool_use", "input": {"id": None, "model": None, "usage": None, "type": "user", "timestamp": 3}}
-    assert record(line(content=[tool])) == record(line())
+    assert sighting(line(content=[tool])) == sighting(line())
 
 
 def test_whole_numbers_may_be_written_as_floats():
-    assert usage_of(record(line(usage={"input_tokens": 3.0, "cache_read_input_tokens": 1e3})))[0] == 3
+    assert usage_of(sighting(line(usage={"input_tokens": 3.0, "cache_read_input_tokens": 1e3})))[0] == 3
 
 
 def test_a_lone_surrogate_costs_neither_the_line_nor_its_place_in_the_ledger():
-    seen = parse(json.dumps(line(content=["\ud800"], cwd="/w/\ud83d")).encode())
+    seen = read(json.dumps(line(content=["\ud800"], cwd="/w/\ud83d")).encode())
     assert seen is not None
     assert seen.project == "/w/\ufffd"
 
 
 def test_bytes_that_are_no_utf8_cost_only_themselves():
-    seen = parse(json.dumps(line(cwd="/w/@")).encode().replace(b"@", b"\xff"))
+    seen = read(json.dumps(line(cwd="/w/@")).encode().replace(b"@", b"\xff"))
     assert seen is not None
     assert seen.project == "/w/\ufffd"
 
@@ -256,7 +254,7 @@ def test_the_torn_half_is_told_also_where_the_record_glued_to_it_is_no_call():
 )
 def test_impossible_usage_is_refused_and_says_why(usage, reason):
     with pytest.raises(Rejected, match=reason):
-        read(line(usage=usage))
+        sighting(line(usage=usage))
 
 
 @pytest.mark.parametrize(
@@ -264,17 +262,17 @@ def test_impossible_usage_is_refused_and_says_why(usage, reason):
 )
 def test_what_is_no_json_object_is_refused(text):
     with pytest.raises(Rejected, match="no JSON object"):
-        parse(text)
+        read(text)
 
 
 def test_nan_costs_the_line_and_nothing_else():
     with pytest.raises(Rejected):
-        parse(json.dumps(line(usage={"input_tokens": float("nan")})).encode())
+        read(json.dumps(line(usage={"input_tokens": float("nan")})).encode())
 
 
 def test_an_overlong_name_is_refused():
     with pytest.raises(Rejected, match="length"):
-        read(line(message_id="msg_" + "x" * 1000))
+        sighting(line(message_id="msg_" + "x" * 1000))
 
 
 def test_an_excerpt_ends_before_the_message_or_is_a_length_and_a_hash():
@@ -308,7 +306,7 @@ def test_an_excerpt_keeps_what_tells_the_line_apart():
 # --- many lines ---
 
 
-def seen_in(*lines: object) -> list[Call]:
+def seen_in(*lines: object) -> list[Sighting]:
     encoded = [(number, json.dumps(each).encode()) for number, each in enumerate(lines)]
     return list(sightings(encoded, 1, None, 0, lambda offset, why: pytest.fail(f"{offset}: {why.reason}")))
 
@@ -397,17 +395,17 @@ def nested(**usage: object) -> dict[str, object]:
 
 
 def test_a_nested_sighting_is_read_as_carefully_as_any_other():
-    assert usage_of(record(nested(input_tokens=3.0))).input_tokens == 3
+    assert usage_of(sighting(nested(input_tokens=3.0))).input_tokens == 3
     with pytest.raises(Rejected, match="agent_progress"):
-        read(nested(input_tokens=-3))
+        sighting(nested(input_tokens=-3))
 
 
 @pytest.mark.parametrize("word", ["gitBranch", "version", "entrypoint", "cwd", "agentId", "isSidechain", "costUSD"])
 def test_a_word_of_another_type_costs_only_itself(word):
-    seen = record(line(**{word: ["?"]}))
-    assert usage_of(seen) == usage_of(record(line()))
-    assert usage_of(record(line(usage={"service_tier": 3, "speed": ["fast"]}))).speed is None
-    assert record(line(cwd="/" + "x" * 5000)).project is None
+    seen = sighting(line(**{word: ["?"]}))
+    assert usage_of(seen) == usage_of(sighting(line()))
+    assert usage_of(sighting(line(usage={"service_tier": 3, "speed": ["fast"]}))).speed is None
+    assert sighting(line(cwd="/" + "x" * 5000)).project is None
 
 
 def test_keys_of_different_forms_never_meet():
@@ -432,4 +430,4 @@ def test_keys_of_different_forms_never_meet():
 )
 def test_what_no_request_can_have_used_is_refused(usage):
     with pytest.raises(Rejected, match="<="):
-        read(line(usage=usage))
+        sighting(line(usage=usage))

@@ -12,8 +12,9 @@ import yaml
 from ccostdb.budgets.entries import read_budgets
 from ccostdb.cli import COMMANDS
 from ccostdb.model import Usage
-from ccostdb.prices.book import PriceBook, Rate
+from ccostdb.prices.book import PriceBook
 from ccostdb.prices.entries import entry_rates
+from ccostdb.prices.plan import Rate
 from ccostdb.prices.sync import all_rates
 from ccostdb.resources import datasette_metadata, sql, sql_names
 from ccostdb.settings import KEYS, TOLD, Settings, load_settings

@@ -16,8 +16,8 @@ ORDER = """
     ledger
     sources.http_client sources.sse sources.cco sources.cco_stream sources.json_bounds sources.polling sources.samples
     sources.cca sources.ccd sources.finding sources.open_files
-    sources.transcript_lines sources.claude_code sources.line_reader sources.transcript_files sources.ndjson
-    views lock schema upgrade rollups store_rows store_names write_retry store
+    sources.transcript_lines sources.claude_code sources.transcript_reader sources.transcript_files sources.ndjson
+    views lock schema upgrade rollups store_rows store_batch store_names write_retry store
     logs daemon daemon.record daemon.background daemon.service_files daemon.service
     budgets.standing budgets
     health health.source_words health.vitals health.metrics health.endpoint
@@ -43,7 +43,16 @@ LAYERS = ORDER.split()
 
 # Which outside packages may be imported where.
 OUTSIDE = {
-    "aiosqlite": {"store", "store_names", "write_retry", "rollups", "reprice", "budgets", "health.vitals"},
+    "aiosqlite": {
+        "store",
+        "store_batch",
+        "store_names",
+        "write_retry",
+        "rollups",
+        "reprice",
+        "budgets",
+        "health.vitals",
+    },
     "apscheduler": {"jobs.schedule"},
     "click": {"cli"},
     "datasette": {"datasette_plugin", "serve"},

@@ -10,7 +10,7 @@ from transcripts import line
 
 from ccostdb import ledger
 from ccostdb.ledger import usage_of
-from ccostdb.model import NO_COST, Activity, Call, Numbered, Usage
+from ccostdb.model import NO_COST, Activity, Call, Numbered, Sighting, Usage
 from ccostdb.prices.book import PriceBook
 from ccostdb.sources import claude_code
 from ccostdb.sources.claude_code import parse
@@ -20,20 +20,20 @@ FIRST = "2026-08-12T12:00:00.000Z"
 LATER = "2026-08-12T12:00:05.000Z"
 
 
-def sighting(position: int = 1, offset: int = 0, now_ns: int = 0, **changes: object) -> Call:
+def sighting(position: int = 1, offset: int = 0, now_ns: int = 0, **changes: object) -> Sighting:
     found = parse(json.dumps(line(**changes)).encode(), position, offset, None, now_ns)  # type: ignore[arg-type]
     assert found is not None
     return found
 
 
-def fold(*records: Call) -> Call:
-    (call,) = fold_all({}, records).values()
+def fold(*seen: Sighting) -> Call:
+    (call,) = fold_all({}, seen).values()
     return call
 
 
-def fold_all(stored: dict[str, Call], records: Iterable[Call], ages: dict[int, int] = AGES) -> dict[str, Call]:
+def fold_all(stored: dict[str, Call], seen: Iterable[Sighting], ages: dict[int, int] = AGES) -> dict[str, Call]:
     """`fold` takes over what it is given; these stay as they are."""
-    return ledger.fold(stored, map(copy, records), ages)
+    return ledger.fold(stored, map(copy, seen), ages)
 
 
 def test_the_line_with_the_most_output_wins_and_the_earliest_says_when():
@@ -70,10 +70,10 @@ def test_without_a_mark_the_older_file_is_the_original_then_the_smaller_session(
 
 
 def test_a_call_without_a_readable_time_is_put_where_it_was_received_until_a_line_knows_better():
-    records = [sighting(at="soon", now_ns=77), sighting(offset=1, at=LATER)]
-    call = fold(records[0])
+    seen = [sighting(at="soon", now_ns=77), sighting(offset=1, at=LATER)]
+    call = fold(seen[0])
     assert (call.occurred_ns, call.is_receipt_time) == (77, True)
-    call = fold(*records)
+    call = fold(*seen)
     assert (call.occurred_ns, call.is_receipt_time) == (1_786_536_005_000_000_000, False)
 
 
@@ -87,7 +87,7 @@ def as_stored(call: Call) -> Call:
 
 
 @st.composite
-def sightings(draw: st.DrawFn) -> list[Call]:
+def sightings(draw: st.DrawFn) -> list[Sighting]:
     """Sightings of one call in up to three files, with ties wherever possible."""
     places = draw(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 3)), min_size=1, max_size=7, unique=True))
     return [
@@ -108,24 +108,24 @@ def sightings(draw: st.DrawFn) -> list[Call]:
 
 @settings(max_examples=400)
 @given(st.data(), sightings())
-def test_any_order_in_any_pieces_gives_the_same_call(data, records):
-    whole = fold(*records)
-    shuffled = data.draw(st.permutations(records))
-    cut = data.draw(st.integers(0, len(records)))
+def test_any_order_in_any_pieces_gives_the_same_call(data, seen):
+    whole = fold(*seen)
+    shuffled = data.draw(st.permutations(seen))
+    cut = data.draw(st.integers(0, len(seen)))
     stored = fold_all({}, shuffled[:cut])
-    again = data.draw(st.lists(st.sampled_from(records), max_size=3))  # a file is read again
+    again = data.draw(st.lists(st.sampled_from(seen), max_size=3))  # a file is read again
     stored = {name: as_stored(call) for name, call in stored.items()}
     folded = {**stored, **fold_all(stored, [*shuffled[cut:], *again])}
     assert list(folded.values()) == [whole]
 
 
 @given(sightings())
-def test_the_winner_is_what_the_rules_say_when_read_naively(records):
-    best = max((record.record_rank, usage_of(record).output_tokens) for record in records)
-    tied = [record for record in records if (record.record_rank, usage_of(record).output_tokens) == best]
-    last_of_each = {record.position_id: record for record in sorted(tied, key=lambda record: record.position_offset)}
-    texts = [f"{usage_of(record).input_tokens}" for record in last_of_each.values()]
-    assert str(usage_of(fold(*records)).input_tokens) == max(texts)
+def test_the_winner_is_what_the_rules_say_when_read_naively(seen):
+    best = max((one.record_rank, usage_of(one).output_tokens) for one in seen)
+    tied = [one for one in seen if (one.record_rank, usage_of(one).output_tokens) == best]
+    last_of_each = {one.position_id: one for one in sorted(tied, key=lambda one: one.position_offset)}
+    texts = [f"{usage_of(one).input_tokens}" for one in last_of_each.values()]
+    assert str(usage_of(fold(*seen)).input_tokens) == max(texts)
 
 
 @st.composite
@@ -155,8 +155,8 @@ def files_of_lines(draw: st.DrawFn) -> list[bytes]:
 def test_a_whole_file_gives_the_same_calls_as_every_line_by_itself(lines):
     numbered = list(enumerate(lines))
     whole = list(claude_code.sightings(numbered, 1, None, 0, lambda offset, why: None))
-    single = [record for offset, each in numbered if (record := parse(each, 1, offset))]
-    calls = [fold_all({}, records) for records in (whole, single)]
+    single = [seen for offset, each in numbered if (seen := parse(each, 1, offset, None, 0))]
+    calls = [fold_all({}, seen) for seen in (whole, single)]
     for call in (*calls[0].values(), *calls[1].values()):
         call.origin_offset = 0  # of several lines that agree on everything about their origin, any
     assert calls[0] == calls[1]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pricing import LARGE, MIXED, NOW, cost, whole_book
 
 from ccostdb.model import Usage
-from ccostdb.prices.book import provider_of
+from ccostdb.prices.names import provider_of
 
 SONNET_4_5 = [
     "claude-sonnet-4-5",

@@ -13,9 +13,9 @@ import pytest
 from transcripts import import_once, line, rows, settings_for, text_of, write
 
 from ccostdb.ingest.claude_code import ingest_claude_code
-from ccostdb.sources import line_reader, transcript_files
-from ccostdb.sources.line_reader import LineReader
+from ccostdb.sources import transcript_files, transcript_reader
 from ccostdb.sources.transcript_files import find_files
+from ccostdb.sources.transcript_reader import LineReader
 from ccostdb.store import open_store
 
 A, B, C = (f"msg_01{letter * 24}" for letter in "ABC")
@@ -200,7 +200,7 @@ def test_a_link_in_the_place_of_a_side_car_is_not_followed(tmp_path, home):
     elsewhere = tmp_path / "elsewhere.json"
     elsewhere.write_text('{"agentType": "Explore"}')
     path.with_suffix(".meta.json").symlink_to(elsewhere)
-    assert line_reader.side_car_agent(str(path)) is None
+    assert transcript_reader.side_car_agent(str(path)) is None
 
 
 # --- what cannot be read ---
@@ -359,7 +359,7 @@ def test_a_line_of_16_mib_is_read(tmp_path, home):
 
 
 def test_a_line_longer_than_any_call_is_refused_and_the_next_one_read(tmp_path, home, monkeypatch):
-    monkeypatch.setattr(line_reader, "MAX_LINE_BYTES", 1 << 20)
+    monkeypatch.setattr(transcript_reader, "MAX_LINE_BYTES", 1 << 20)
     write(home / "a.jsonl", line(A), line(B, content=["x" * (3 << 20)]), line(C))
     settings = settings_for(tmp_path)
     assert import_once(settings).rejected == 1
@@ -397,7 +397,7 @@ def test_windows_line_ends_and_spaces_around_a_line_change_nothing(tmp_path, hom
 def test_lines_are_the_same_however_the_file_is_cut_into_blocks(tmp_path, monkeypatch, block):
     path = write(tmp_path / "a.jsonl", line(A), "junk", "", '{"x":1}', line(B, content=["é" * 50]), "tail")
     path.write_bytes(path.read_bytes()[:-1])
-    monkeypatch.setattr(line_reader, "BLOCK_BYTES", block)
+    monkeypatch.setattr(transcript_reader, "BLOCK_BYTES", block)
     descriptor = os.open(path, os.O_RDONLY)
     try:
         reader = LineReader(descriptor, 0)

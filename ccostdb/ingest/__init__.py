@@ -1,6 +1,6 @@
 """One pass: frames → events → rows → store, for every source that was asked for or found.
 
-`SOURCES` is all there is to know here of a source: how it is looked for, how it is read, where it is looked for.
+`SOURCES` says of each how it is looked for, how it is read, and where it is looked for.
 """
 
 from __future__ import annotations

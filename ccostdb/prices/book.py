@@ -14,14 +14,11 @@ from itertools import chain, groupby
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from ccostdb.model import NO_COST, Cost, Usage
+from ccostdb.model import NO_COST, SYNTHETIC, Cost, Usage
 from ccostdb.prices.names import is_plain, lookups, matches, provider_of
 from ccostdb.prices.plan import BOOK, FREE, KINDS, Entry, Rate, Span, Tier, compile_plan
 
-__all__ = ["MOST_TOKENS", "PriceBook", "PricedPart", "Rate", "provider_of"]
-
 MOST_TOKENS = 1 << 32  # of one kind in one call: beyond, sums of money could leave 64 bits
-_SYNTHETIC = "<synthetic>"  # Claude Code's own words: no model was called
 _EXACT = Context(prec=80)
 
 
@@ -148,7 +145,7 @@ class PriceBook:
     def _plan(self, model: str | None, speed: str | None, geo: str | None) -> tuple[Span, ...]:
         key = (model, speed, geo)
         if key not in self._plans:
-            if model == _SYNTHETIC:
+            if model == SYNTHETIC:
                 self._plans[key] = FREE
             else:
                 self._plans[key] = compile_plan(self._entries(model), speed, geo) if model else ()

@@ -10,8 +10,8 @@ from typing import Any
 from ccostdb.clock import SECOND_NS
 from ccostdb.errors import BadArgument, UnknownModel
 from ccostdb.model import Call, call_of_row
-from ccostdb.prices.book import PriceBook, PricedPart, Rate
-from ccostdb.prices.plan import FACTOR, KINDS
+from ccostdb.prices.book import PriceBook, PricedPart
+from ccostdb.prices.plan import FACTOR, KINDS, Rate
 from ccostdb.reports import Table
 from ccostdb.resources import sql
 from ccostdb.words import nearest

@@ -13,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 
 from ccostdb.clock import parse_ns
 from ccostdb.errors import Rejected
-from ccostdb.model import Call, Claim, Usage
+from ccostdb.model import SYNTHETIC, Claim, Sighting, Usage
 from ccostdb.sources.transcript_lines import (
     REFUSED,
     CacheCreation,
@@ -42,7 +42,7 @@ def sightings(
     file_agent: str | None,
     now_ns: int,
     tell: Tell,
-) -> Iterator[Call]:
+) -> Iterator[Sighting]:
     """The sightings in the lines of one file, given with their offsets; None for a line that was too long to read.
 
     `file_agent`: the sub-agent's type where a side-car names it; `now_ns` stands in for a time that cannot be read.
@@ -51,7 +51,7 @@ def sightings(
     """
     held: Line | None = None
     held_offset = 0
-    for offset, found in _calls_in(lines, tell):
+    for offset, found in _telling_lines(lines, tell):
         if held is not None and _repeats(found, held):
             found.timestamp = held.timestamp
         elif held is not None:
@@ -61,27 +61,25 @@ def sightings(
         yield _sighting(held, position_id, held_offset, file_agent, now_ns)
 
 
-def parse(
-    line: bytes, position_id: int = 0, offset: int = 0, file_agent: str | None = None, now_ns: int = 0
-) -> Call | None:
-    """The sighting in one line of a transcript, or None.
+def parse(line: bytes, position_id: int, offset: int, file_agent: str | None, now_ns: int) -> Sighting | None:
+    """The sighting in one line of a transcript, or None. The rest as for `sightings`.
 
     Raises Rejected for a line that is no JSON object, or whose call cannot be counted.
     """
     try:
-        found = _call_of(decode_strictly(line), line)
+        found = _telling_line(decode_strictly(line), line)
     except REFUSED:
-        found = _call_of(decode_leniently(line), line)
+        found = _telling_line(decode_leniently(line), line)
     return None if found is None else _sighting(found, position_id, offset, file_agent, now_ns)
 
 
-def _calls_in(lines: Iterable[tuple[int, bytes | None]], tell: Tell) -> Iterator[tuple[int, Line]]:
+def _telling_lines(lines: Iterable[tuple[int, bytes | None]], tell: Tell) -> Iterator[tuple[int, Line]]:
     """The lines that tell of a model call; what cannot be understood is told, and passed over."""
     for offset, line in lines:
         try:
             if line is None:
                 raise Rejected("the line is longer than any call")
-            found = _call_of(decode_strictly(line), line)
+            found = _telling_line(decode_strictly(line), line)
         except REFUSED:
             yield from _read_carefully(offset, line or b"", tell)
         except Rejected as rejected:
@@ -95,7 +93,7 @@ def _read_carefully(offset: int, line: bytes, tell: Tell) -> Iterator[tuple[int,
     """The calls in a line that the strict decoder refuses: one, or several records glued together."""
     for begin, piece in records_in(line):
         try:
-            found = None if not piece or piece.isspace() else _call_of(decode_leniently(piece), piece)
+            found = None if not piece or piece.isspace() else _telling_line(decode_leniently(piece), piece)
         except Rejected as rejected:
             tell(offset + begin, rejected)
             continue
@@ -103,14 +101,14 @@ def _read_carefully(offset: int, line: bytes, tell: Tell) -> Iterator[tuple[int,
             yield offset + begin, found
 
 
-def _call_of(found: Line, line: bytes) -> Line | None:
+def _telling_line(found: Line, line: bytes) -> Line | None:
     """The line, if it tells of a model call; for an `agent_progress` line the sub-agent's line that is nested in it."""
     if found.type == "progress" and found.data:
         found = _nested(found) or found
     elif found.type != "assistant":
         return None
     message = found.message
-    if message is None or message.usage is None or message.model == "<synthetic>":
+    if message is None or message.usage is None or message.model == SYNTHETIC:
         return None
     if message.usage.input_tokens is None and message.usage.output_tokens is None:
         reject("usage has neither input_tokens nor output_tokens", line)
@@ -145,7 +143,7 @@ def _repeats(found: Line, held: Line) -> bool:
     )
 
 
-def _sighting(found: Line, position_id: int, offset: int, file_agent: str | None, now_ns: int) -> Call:
+def _sighting(found: Line, position_id: int, offset: int, file_agent: str | None, now_ns: int) -> Sighting:
     message = found.message
     if message is None or message.usage is None:
         raise ValueError("a line without usage is no sighting")
@@ -160,11 +158,20 @@ def _sighting(found: Line, position_id: int, offset: int, file_agent: str | None
         found.entrypoint, found.version, found.git_branch, said, nusd,
     ))  # fmt: skip
     occurred_ns = parse_ns(found.timestamp) if found.timestamp else None
-    return Call(
-        _identity(message.id, found), now_ns if occurred_ns is None else occurred_ns, occurred_ns is None, claim,
-        found.cwd, found.session_id, None, None, None, rank, position_id, offset, found.forked_from is not None,
-        position_id, offset,
-    )  # fmt: skip
+    return Sighting(
+        _identity(message.id, found),
+        now_ns if occurred_ns is None else occurred_ns,
+        occurred_ns is None,
+        claim,
+        found.cwd,
+        found.session_id,
+        record_rank=rank,
+        position_id=position_id,
+        position_offset=offset,
+        is_copied=found.forked_from is not None,
+        origin_position_id=position_id,
+        origin_offset=offset,
+    )
 
 
 def _identity(message_id: str | None, line: Line) -> str:

@@ -1,4 +1,5 @@
-"""Transcript files: which there are, what of each is new, and its lines. The reading edge of source claude-code.
+"""Transcript files: which there are, what of each is new, and the sightings in it. The reading edge of source
+claude-code: lines are parsed as they are read, because to keep them would cost more than to parse them.
 
 A file is remembered by device, inode and the hash of its first bytes; what was read of it by the offset after its last
 newline. A half-written last line waits. A truncated or rewritten file is read again from its start, which changes
@@ -17,10 +18,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ccostdb.errors import Rejected
-from ccostdb.model import Call, Position, Reject, replace
+from ccostdb.model import Position, Reject, Sighting, replace
 from ccostdb.sources.claude_code import parse, sightings
-from ccostdb.sources.line_reader import LineReader, looks_whole, side_car_agent
 from ccostdb.sources.open_files import head_of, is_same_head, open_regular, tail_sha256
+from ccostdb.sources.transcript_reader import LineReader, looks_whole, side_car_agent
 
 SIGHTINGS_A_PART = 2_000  # small enough for the processor's cache: larger parts take longer
 BYTES_A_PART = 16 * 1024 * 1024
@@ -32,7 +33,7 @@ _GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}  # deleted since it was liste
 class Part:
     """What was read since the last part: sightings of calls, refused lines, how far each file is read now."""
 
-    sightings: list[Call] = field(default_factory=list)
+    sightings: list[Sighting] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     positions: list[Position] = field(default_factory=list)
     lines: int = 0
@@ -56,7 +57,8 @@ def find_files(roots: Iterable[Path]) -> list[FoundFile]:
     A root is a config folder, a projects folder, any folder below, or a file. Links are not followed below a root.
     What cannot be listed is among them, with a refusal.
     """
-    found = dict(_found(roots))
+    # One that is found twice, over two roots or by two names, is one.
+    found = {(each.path if each.refusal else (each.device, each.inode)): each for each in _found(roots)}
     return sorted(found.values(), key=lambda each: (each.mtime_ns, each.path))
 
 
@@ -65,10 +67,7 @@ def has_files(roots: Iterable[Path]) -> bool:
     return next(_found(roots), None) is not None
 
 
-_Found = Iterator[tuple[object, FoundFile]]  # by what makes it one file
-
-
-def _found(roots: Iterable[Path]) -> _Found:
+def _found(roots: Iterable[Path]) -> Iterator[FoundFile]:
     pending: list[str] = []
     for root in roots:
         try:
@@ -95,7 +94,7 @@ def _is_folder(path: Path) -> bool:
         raise
 
 
-def _listed(folder: str, pending: list[str]) -> _Found:
+def _listed(folder: str, pending: list[str]) -> Iterator[FoundFile]:
     """The transcripts of one folder; the folders in it are pending then."""
     try:
         with os.scandir(folder) as entries:
@@ -111,12 +110,11 @@ def _listed(folder: str, pending: list[str]) -> _Found:
         yield from _refused(folder, error)
 
 
-def _kept(path: str, status: os.stat_result) -> tuple[object, FoundFile]:
+def _kept(path: str, status: os.stat_result) -> FoundFile:
     if _is_text(path):
         device, inode = _signed(status.st_dev), _signed(status.st_ino)
-        return (device, inode), FoundFile(path, device, inode, status.st_size, status.st_mtime_ns)
-    path = _printable(path)
-    return path, FoundFile(path, 0, 0, 0, 0, "the file's name is no UTF-8")
+        return FoundFile(path, device, inode, status.st_size, status.st_mtime_ns)
+    return FoundFile(_printable(path), 0, 0, 0, 0, "the file's name is no UTF-8")
 
 
 def _is_text(path: str) -> bool:
@@ -132,10 +130,9 @@ def _signed(number: int) -> int:
     return number - (1 << 64) if number >= 1 << 63 else number
 
 
-def _refused(path: str, error: OSError) -> _Found:
+def _refused(path: str, error: OSError) -> Iterator[FoundFile]:
     if error.errno not in _GONE:
-        path = _printable(path)
-        yield path, FoundFile(path, 0, 0, 0, 0, f"it cannot be listed: {error.strerror}")
+        yield FoundFile(_printable(path), 0, 0, 0, 0, f"it cannot be listed: {error.strerror}")
 
 
 def _printable(path: str) -> str:
@@ -168,7 +165,10 @@ class Shelf:
         return sum(max(0, file.size_bytes - (place.offset_bytes or 0 if place else 0)) for file, place in known)
 
     def read_new(self, files: Iterable[FoundFile], now_ns: int) -> Iterator[Part]:
-        """What in `files` was not read before, in parts of about SIGHTINGS_A_PART sightings or BYTES_A_PART."""
+        """What in `files` was not read before, in parts of about SIGHTINGS_A_PART sightings or BYTES_A_PART.
+
+        `now_ns` is the time of what was refused, and stands in for a time that cannot be read.
+        """
         for file in files:
             self._uncounted_bytes = file.size_bytes
             try:
@@ -282,7 +282,7 @@ class Shelf:
         self._by_path[position.name] = position
 
 
-def _whole_tail(tail: bytes, position_id: int, offset: int, agent: str | None, now_ns: int) -> Call | None:
+def _whole_tail(tail: bytes, position_id: int, offset: int, agent: str | None, now_ns: int) -> Sighting | None:
     """The sighting in a last line that only lacks its newline. Half a line is no JSON: it waits for its other half."""
     try:
         return parse(tail, position_id, offset, agent, now_ns) if looks_whole(tail) else None
