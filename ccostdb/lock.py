@@ -31,6 +31,8 @@ def writing_lock(path: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0.2, poll_interval=0.02)  # longer than is_written holds it
     except Timeout:
+        if not os.path.lexists(f"{path}.lock"):  # nobody holds what is not there: the folder takes no file
+            raise CcostError(f"{path}.lock cannot be made.", "Choose another file with --db.") from None
         raise StoreBusy(
             f"Another ccostdb process writes {path}.",
             "Wait until it has finished, or stop it; reading works meanwhile.",

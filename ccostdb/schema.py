@@ -167,6 +167,8 @@ def _upgrade(settings: Settings, version: int) -> None:
     path = real_path(settings.db)
     if not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    elif path.stat().st_size == 0:
+        path.chmod(0o600)
     if 0 < version < schema_version():
         _back_up(path, version)
     order = {"db": str(path), "home_tz": settings.home_tz, "user_prices": settings.user_prices}

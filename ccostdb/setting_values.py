@@ -97,7 +97,8 @@ def read_zone_name(value: object, folder: Path) -> str:
     try:
         read_zone(name)
     except BadArgument as error:
-        raise ValueError(f"a time zone ({error.hint})") from error
+        hint = (error.hint or "").rstrip(".")
+        raise ValueError(f"a time zone ({hint})") from error
     return name
 
 

@@ -129,6 +129,7 @@ def test_status_tells_the_process_and_its_sources(ledger: Path) -> None:
         assert result.exit_code == 0
         assert f"pid {made.pid}, ccostdb " in result.stdout
         assert "\nHealth: there is no endpoint.\n" in result.stdout
+        assert "\nclaude-code: up to date, last event 2026-07-02T11:00:00.000Z\n" in result.stdout
         found = told()
         assert (found["status"], found["pid"], found["health_url"]) == ("running", made.pid, None)
         assert 0 <= found["uptime_seconds"] < BOUND_S
@@ -176,7 +177,7 @@ def test_a_key_in_ccds_address_is_not_in_the_status(ledger: Path, monkeypatch: p
 def test_a_control_character_of_a_source_does_not_reach_the_terminal(ledger: Path) -> None:
     with opened(ledger) as con:
         con.execute("update run set error = 'x' || char(27) || '[2J'")
-    assert ": ok, last event 2026-07-02T11:00:00.000Z, x�[2J\n" in ccostdb("status").stdout
+    assert ": up to date, last event 2026-07-02T11:00:00.000Z, x�[2J\n" in ccostdb("status").stdout
 
 
 # --- start ---

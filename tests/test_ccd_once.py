@@ -236,6 +236,20 @@ def test_waiting_for_stdin_ends_when_asked_to(ccd: Recording) -> None:
         os.close(each)
 
 
+def test_what_is_interrupted_before_its_end_says_so_with_its_status(ccd: Recording) -> None:
+    command = [sys.executable, "-m", "ccostdb", "--db", str(ccd.db), "ingest", "ccd", "-", "--once"]
+    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, env=environment(), **streams) as process:
+        assert process.stdin
+        process.stdin.write(lines([event(1)]).encode())
+        process.stdin.flush()
+        ccd.wait_for_events(1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        assert process.stdout
+        assert process.stdout.read().startswith(b"ccd: stopped, 1 new event,")
+
+
 def test_stdin_may_be_a_file(ccd: Recording) -> None:
     ccd.write(event(1), event(2))
     with ccd.file.open("rb") as file:

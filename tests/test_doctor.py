@@ -316,7 +316,7 @@ def test_what_a_daemon_told_while_nobody_listened_is_noted(ledger: Path) -> None
     assert problems(found) == []
     notes = [each["value"] for each in found if each["name"] == "ccd" and each["state"] == "note"]
     assert notes == [
-        "never read, rows: 0",
+        "never read, rows written: 0",
         "disconnected for 1.5 h",
         "events dropped: 12",
         "events with another content under a known id: 3",

@@ -1,5 +1,6 @@
 """A whole `ingest`: which sources it finds, how it follows them, and that a kill at any moment costs nothing."""
 
+import asyncio
 import json
 import random
 import shutil
@@ -20,7 +21,9 @@ from cco_emulator import Emulator
 from commands import ccostdb, environment, objects, run
 from transcripts import empty_ledger, line, text_of, write
 
-from ccostdb.ingest import SOURCES
+from ccostdb.ingest import SOURCES, Asked, record
+from ccostdb.settings import load_settings
+from ccostdb.store import open_store
 
 TREE = Path(__file__).parent / "data" / "claude-code"
 WAIT_S = 20
@@ -195,6 +198,17 @@ def test_a_kill_at_any_moment_costs_nothing(home, db, monkeypatch):
     assert run(*words).returncode == 0
     assert content(db) == content(undisturbed)
     assert ccostdb("rollup", "--verify").exit_code == 0
+
+
+def test_what_was_not_looked_for_any_more_is_not_said_to_be_absent(home, db):
+    async def run_stopped() -> list[str]:
+        stop = asyncio.Event()
+        stop.set()
+        settings = load_settings({"db": str(db)})
+        async with open_store(settings) as store:
+            return [outcome.outcome for outcome in await record(store, settings, Asked(once=True), stop)]
+
+    assert set(asyncio.run(run_stopped())) == {"stopped"}
 
 
 def test_two_sources_of_one_ledger_never_take_each_others_place(home, db):

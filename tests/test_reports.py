@@ -83,6 +83,7 @@ def test_by_adds_a_row_for_each_value(ledger: Path) -> None:
         (("models", "--by", "agent"), "There is no report models --by agent.\n--by agent goes with daily."),
         (("--since", "soon"), "'soon' is no day.\nWrite 2026-07-01, 2026-07, today, yesterday or 7d."),
         (("--since", "2026-02-30"), "'2026-02-30' is no day."),
+        (("--since", ""), "'' is no day.\nWrite 2026-07-01, 2026-07, today, yesterday or 7d."),
         (("--since", "0d"), "'0d' is no day.\nWrite 2026-07-01, 2026-07, today, yesterday or 7d."),
         (("--since", "-3d"), "'-3d' is no day."),
         (("--since", "٧d"), "'٧d' is no day."),

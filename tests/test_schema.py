@@ -352,6 +352,20 @@ def test_a_pipe_is_no_ledger_and_is_not_waited_for(tmp_path, use):
         use(Settings(db=tmp_path / "pipe"))
 
 
+def test_an_empty_file_that_becomes_a_ledger_becomes_private(tmp_path):
+    settings = Settings(db=tmp_path / "ledger.db", home_tz="UTC")
+    settings.db.touch(0o644)
+    with writing_lock(settings.db):
+        prepare(settings)
+    assert stat.S_IMODE(settings.db.stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="a folder that takes no file, root's neither")
+def test_where_no_lock_can_be_made_nobody_is_said_to_hold_it():
+    with pytest.raises(CcostError, match="lock cannot be made"), writing_lock(Path("/proc/ledger.db")):
+        pass
+
+
 def test_a_new_ledger_has_large_pages_and_one_of_small_pages_keeps_them(tmp_path):
     sizes = []
     for name, given in (("new.db", None), ("old.db", 4096)):

@@ -161,11 +161,12 @@ def test_a_unit_lies_where_systemd_looks(home: Path) -> None:
 def test_what_a_service_does_not_see_is_named_without_its_value(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CCOSTDB_CCA_API_KEY", "hush")
     monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(home))
-    (home / "ccostdb.toml").write_text("follow_interval_s = 2\n")
+    (home / "ccostdb.toml").write_text('follow_interval_s = 2\n[[price]]\nmodel = "m"\ninput = 1\n')
     said = left_behind(load_settings({"db": "x.db"}))
     here = "The service does not see"
     assert f"{here} CCOSTDB_CCA_API_KEY (environment): put sources.cca.api_key into config.toml." in said
     assert f"{here} ./ccostdb.toml: put follow_interval_s into config.toml." in said
+    assert f"{here} ./ccostdb.toml: put [[price]] into config.toml." in said
     assert any("CLAUDE_CONFIG_DIR" in sentence for sentence in said)
     assert "hush" not in "".join(said)
     assert not any("put db into" in sentence for sentence in said)

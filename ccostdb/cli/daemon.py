@@ -20,6 +20,7 @@ from ccostdb.cli.options import (
     health_port_option,
     log_level_option,
 )
+from ccostdb.health.source_words import source_word
 from ccostdb.words import printable
 
 if TYPE_CHECKING:
@@ -74,7 +75,10 @@ def start(ctx: click.Context, foreground: bool) -> None:
         click.echo("It goes on with the settings that it has. For others, first: ccostdb stop", err=True)
     elif is_new and record.health_url is None and settings.health_port:
         port = f"port {settings.health_port} of {settings.health_host}"
-        click.echo(f"/health does not answer: {port} is in use or not ours, the log says which.", err=True)
+        click.echo(
+            f"/health does not answer: {port} is in use or not ours, as the log says. It records all the same.",
+            err=True,
+        )
 
 
 def _where(record: Record) -> list[str]:
@@ -136,7 +140,7 @@ def _lines(told: dict[str, Any], db: str) -> list[str]:
 
 
 def _source_line(source: dict[str, Any], *, is_running: bool) -> str:
-    how = (source["state"] if is_running and source["outcome"] is None else None) or source["outcome"]
+    how = source_word(source["state"], source["outcome"], source["frames"], is_running=is_running)
     last = f"last event {source['last_event_at']}" if source["last_event_at"] else "no event yet"
     return f"{source['source']}: {', '.join(part for part in (how, last, source['error']) if part)}"
 

@@ -30,6 +30,9 @@ _BY_ERRNO = {
 }
 
 
+INTERRUPTED = 130  # as a shell says it of Ctrl-C
+
+
 class Failure(click.ClickException):
     """One sentence on stderr, a hint under it, exit status 1."""
 
@@ -60,7 +63,7 @@ def guarded(ctx: click.Context) -> Iterator[None]:
     except CcostError as error:
         raise Failure(error.message, error.hint) from error
     except KeyboardInterrupt:
-        ctx.exit(130)
+        ctx.exit(INTERRUPTED)
     except BrokenPipeError:
         _drop_stdout()
         ctx.exit(0)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ccostdb.cli.failure import INTERRUPTED
 from ccostdb.cli.options import (
     FLAGS,
     Command,
@@ -159,6 +160,8 @@ def _record(ctx: click.Context, source: str | None = None, path: str | None = No
     for outcome in outcomes:
         if outcome.outcome == "failed":
             raise CcostError(f"{outcome.source}: {outcome.error}")
+    if asked.once and any(outcome.outcome == "stopped" for outcome in outcomes):
+        ctx.exit(INTERRUPTED)  # it has not caught up
 
 
 def _run(settings: Settings, asked: Asked) -> list[Outcome]:

@@ -44,7 +44,7 @@ def show(model: str, form: str | None) -> None:
 @prices.command()
 @db_option
 def sync() -> None:
-    """Bring the ledger's price book up to date with ccostdb's and your own rates.
+    """Bring the ledger's price book up to date.
 
     Every command that writes or shows prices does so where they differ. Costs stay as they are until reprice.
     """

@@ -20,7 +20,7 @@ from ccostdb.daemon.service_files import NAME, ledger_in, render_plist, render_t
 from ccostdb.errors import CcostError
 from ccostdb.lock import make_folder, real_path
 from ccostdb.prices.entries import check_entries
-from ccostdb.settings import KEYS, Settings
+from ccostdb.settings import KEYS, LISTS, Settings
 
 COMMAND_S = 60.0
 
@@ -143,7 +143,7 @@ def install(service: Service, settings: Settings, say: Say, *, is_forced: bool =
 
 def left_behind(settings: Settings) -> list[str]:
     """A sentence on each setting in force that a service does not see: it knows `config.toml` and its ledger alone."""
-    places = {key.name: key.place for key in KEYS}
+    places = {key.name: key.place for key in KEYS} | {field: f"[[{name}]]" for name, field in LISTS.items()}
     return [
         f"The service does not see {origin}: put {places.get(name, name)} into config.toml."
         for name, origin in settings.origins.items()

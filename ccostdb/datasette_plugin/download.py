@@ -45,7 +45,7 @@ async def named(datasette: Datasette, request: Request) -> Download:
     """A view or a question, of the days `since` to `until` in the zone `tz`, with a question's parameters."""
     name = tilde_decode(request.url_vars["name"])
     asked = {key: request.args[key] or None for key in request.args if not key.startswith("_")}
-    days = {key: asked.pop(key, None) for key in ("since", "until", "tz")}
+    days = {key: asked.pop(key, None) or None for key in ("since", "until", "tz")}
     return Download(datasette, request, name, lambda con: select(con, name, **days, parameters=asked))
 
 

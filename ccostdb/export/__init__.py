@@ -123,8 +123,8 @@ def _understand(con: sqlite3.Connection, since: str | None, until: str | None, t
     (home_tz,) = con.execute("select home_tz from ledger").fetchone()
     zone = read_zone(tz or home_tz)
     today = datetime.fromtimestamp(now_ns // 1_000_000_000, zone).date()
-    first = read_days(since, today)[0] if since else None
-    last = read_days(until, today)[1] if until else None
+    first = read_days(since, today)[0] if since is not None else None
+    last = read_days(until, today)[1] if until is not None else None
     if first and last and first > last:
         raise BadArgument(f"The first day, {first}, is after the last, {last}.")
     return _Asked(first, last, zone, is_zoned=zone.key != home_tz)

@@ -182,7 +182,9 @@ def _sources(con: sqlite3.Connection, path: Path) -> Iterator[Finding]:
         how, state = how_it_does(row, is_running=is_running)
         detail = "The next ingest goes on where it stopped." if how == CUT_OFF else row["error"]
         where = f" at {row['address']}" if how == NOT_FOUND else ""
-        yield Finding("sources", row["source"], state, f"{how}{where}, rows: {row['rows']:,}{last}{counted}", detail)
+        yield Finding(
+            "sources", row["source"], state, f"{how}{where}, rows written: {row['rows']:,}{last}{counted}", detail
+        )
         if row["gaps"] and row["kind"] != "ccd":  # of whose gaps another line tells: no calls are missing there
             calls = "unknown" if row["missing_calls"] is None else f"{row['missing_calls']:,}"
             money = "" if row["missing_cost_usd"] is None else f", {usd(row['missing_cost_usd'] * 1e9)}"
@@ -258,7 +260,7 @@ def price_findings(rows: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
         model = repeated(row["model"] or "not named", 60)
         priceable[model] += row["unpriced_calls"] - row["unsplit_calls"]
         unsplit[model] += row["unsplit_calls"]
-    hint = "Give a rate under [[price]] in the settings, then: ccostdb reprice"
+    hint = "Give a rate for each kind of their tokens under [[price]] in the settings, then: ccostdb reprice"
     yield from _lacking("a price", +priceable, PROBLEM, hint)
     hint = "No rate can price these: the source sends neither cost nor kinds of tokens."
     yield from _lacking("a cost", +unsplit, NOTE, hint)

@@ -230,5 +230,5 @@ async def _record_found(name: str, store: Store, settings: Settings, asked: Aske
     source = SOURCES[name]
     while (found := await unless(stop, source.find(settings))) is None:
         if asked.once or await stopped_within(stop, LOOK_AGAIN_S):
-            return Outcome(name, "absent")
+            return Outcome(name, "stopped" if stop.is_set() else "absent")
     return await source.read(store, found, stop, asked)

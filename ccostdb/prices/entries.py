@@ -44,7 +44,9 @@ _AMOUNTS = {  # key: kind, and how many of the row's unit one of the key's is
 _WORDS = ("model", "provider", "speed", "geo", "source")
 _KEYS = (*_WORDS, "match", *_AMOUNTS, "above_tokens", "valid_from", "valid_until", "checked")
 _MOST = 1_000_000
-_HINT = 'An entry is such as: model = "my-model", input = 3.00, output = 15.00 (USD per million tokens).'
+_HINT = (
+    'An entry is such as: model = "my-model", input = 3.00, output = 15.00, cache_read = 0.30 (USD per million tokens).'
+)
 
 
 def entry_rates(entry: Mapping[str, Any], origin: str, number: int, ordinal: int) -> list[Rate]:

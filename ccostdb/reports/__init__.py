@@ -141,8 +141,8 @@ def _understand(con: sqlite3.Connection, question: Question, now_s: float) -> _A
     (home_zone,) = con.execute("select home_tz from ledger").fetchone()
     zone = read_zone(question.zone or home_zone)
     today = datetime.fromtimestamp(now_s, zone).date()
-    since = read_days(question.since, today)[0] if question.since else None
-    until = read_days(question.until, today)[1] if question.until else None
+    since = read_days(question.since, today)[0] if question.since is not None else None
+    until = read_days(question.until, today)[1] if question.until is not None else None
     if since and until and since > until:
         raise BadArgument(f"The first day, {since}, is after the last, {until}.")
     _check_source(con, question.source)
