@@ -21,7 +21,7 @@ ORDER = """
     logs daemon daemon.record daemon.background daemon.service_files daemon.service
     budgets.standing budgets
     health health.source_words health.vitals health.metrics health.endpoint
-    ingest.outcome ingest.punctuality ingest.ccd_rows ingest.ccd_lines ingest.ccd
+    ingest.outcome ingest.following ingest.punctuality ingest.ccd_rows ingest.ccd_lines ingest.ccd
     ingest.claude_code ingest.last_samples ingest.cca ingest.cco_overrides ingest.cco ingest
     reprice reports reports.prices reports.budgets reports.spending export.text export.parquet export.files
     export.cco_costs export statusline

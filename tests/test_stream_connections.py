@@ -149,7 +149,7 @@ def test_frames_that_bring_nothing_new_write_nothing(cco: Recording) -> None:
 
 
 def test_an_idle_stream_shows_now_and_then_that_it_is_followed(cco: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ccostdb.ingest.outcome.HEARTBEAT_S", 0.05)
+    monkeypatch.setattr("ccostdb.ingest.following.HEARTBEAT_S", 0.05)
     seen = []
 
     def drive() -> None:

@@ -8,18 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ccostdb.cli.options import (
-    FLAGS,
-    Command,
-    cca_url_option,
-    ccd_url_option,
-    cco_url_option,
-    current_settings,
-    db_option,
-    health_host_option,
-    health_port_option,
-    log_level_option,
-)
+from ccostdb.cli.options import FLAGS, current_settings, db_option, process_options, url_options
 from ccostdb.health.source_words import source_word
 from ccostdb.words import printable
 
@@ -38,19 +27,10 @@ PASSED_ON = {
 }
 
 
-def start_options(command: Command) -> Command:
-    """The settings that `start` takes as flags."""
-    for option in (
-        *(db_option, log_level_option, health_host_option, health_port_option),
-        *(cca_url_option, ccd_url_option, cco_url_option),
-    ):
-        command = option(command)
-    return command
-
-
 @click.command()
 @click.option("--foreground", is_flag=True, help="Stay in the foreground: the same as ccostdb ingest.")
-@start_options
+@url_options
+@process_options
 @click.pass_context
 def start(ctx: click.Context, foreground: bool) -> None:
     """Record in the background.

@@ -18,10 +18,8 @@ from ccostdb.cli.options import (
     ccd_url_option,
     cco_url_option,
     current_settings,
-    db_option,
-    health_host_option,
-    health_port_option,
-    log_level_option,
+    process_options,
+    url_options,
 )
 from ccostdb.errors import BadArgument, CcostError
 from ccostdb.words import count_of, nearest, printable
@@ -63,10 +61,7 @@ def ingest_options(command: Command) -> Command:
     """What every form of `ingest` takes, before and after the name of a source."""
     flag: Callable[..., Any] = partial(click.option, is_flag=True, expose_value=False)
     for option in (
-        db_option,
-        log_level_option,
-        health_host_option,
-        health_port_option,
+        process_options,
         flag("--foreground", help="Stay in the foreground, as ingest always does."),
         click.option(
             "--log-file",
@@ -82,9 +77,7 @@ def ingest_options(command: Command) -> Command:
 
 
 @click.group(cls=SourceGroup, invoke_without_command=True)
-@cco_url_option
-@ccd_url_option
-@cca_url_option
+@url_options
 @ingest_options
 @click.pass_context
 def ingest(ctx: click.Context) -> None:

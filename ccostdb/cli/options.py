@@ -97,6 +97,20 @@ def either(name: str, **meanings: str) -> Callable[[Command], Command]:
     return add
 
 
+def process_options(command: Command) -> Command:
+    """What every process that records takes: its ledger, its log, its endpoint."""
+    for option in (db_option, log_level_option, health_host_option, health_port_option):
+        command = option(command)
+    return command
+
+
+def url_options(command: Command) -> Command:
+    """The addresses of all sources that have one."""
+    for option in (cca_url_option, ccd_url_option, cco_url_option):
+        command = option(command)
+    return command
+
+
 def table_options(command: Command) -> Command:
     """`--json` and `--csv`, as the argument `form`."""
     return db_option(either("form", json="A list of objects.", csv="CSV, as in a pipe.")(command))

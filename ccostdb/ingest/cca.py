@@ -8,8 +8,9 @@ import time
 from dataclasses import dataclass, field
 
 from ccostdb.errors import Rejected
+from ccostdb.ingest.following import Shown, is_heartbeat_due
 from ccostdb.ingest.last_samples import last_samples
-from ccostdb.ingest.outcome import Outcome, Shown, is_heartbeat_due, recorded_run
+from ccostdb.ingest.outcome import Outcome, recorded_run
 from ccostdb.model import Batch, Reject, Sample
 from ccostdb.settings import Settings
 from ccostdb.sources import cca

@@ -16,7 +16,8 @@ from dataclasses import replace
 from ccostdb.errors import Rejected
 from ccostdb.ingest.ccd_lines import record_lines
 from ccostdb.ingest.ccd_rows import BATCH_EVENTS, GATHER_S, NAME, Rows, event_max_bytes, read_event
-from ccostdb.ingest.outcome import HEARTBEAT_S, Outcome, Shown, recorded_run
+from ccostdb.ingest.following import HEARTBEAT_S, Shown
+from ccostdb.ingest.outcome import Outcome, recorded_run
 from ccostdb.ingest.punctuality import Punctuality
 from ccostdb.model import DaemonEvent, Gap, Position, Reject
 from ccostdb.settings import Settings

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 from ccostdb.errors import SourceUnavailable
 from ccostdb.ingest.ccd_rows import GATHER_S, NAME, Rows, event_max_bytes, read_event
-from ccostdb.ingest.outcome import is_heartbeat_due
+from ccostdb.ingest.following import is_heartbeat_due
 from ccostdb.model import DaemonEvent, Position, Reject
 from ccostdb.settings import Settings
-from ccostdb.sources.ndjson import FilePart, FollowedFile, Line, LineCutter, read_stdin
+from ccostdb.sources.ndjson import FilePart, FollowedFile, LineCutter, TextLine, read_stdin
 from ccostdb.stopping import stopped_within
 
 STDIN = "-"
@@ -95,10 +95,10 @@ class _Lines:
         last = [read_event(line.text, time.time_ns(), self._settings) for line in part.last if line.text]
         return part, [*self._understood(part.lines), *(each for each in last if isinstance(each, DaemonEvent))]
 
-    def _understood(self, lines: list[Line], *, is_placed: bool = True) -> list[DaemonEvent | Reject]:
+    def _understood(self, lines: list[TextLine], *, is_placed: bool = True) -> list[DaemonEvent | Reject]:
         return [self._one(line, is_placed) for line in lines]
 
-    def _one(self, line: Line, is_placed: bool) -> DaemonEvent | Reject:
+    def _one(self, line: TextLine, is_placed: bool) -> DaemonEvent | Reject:
         place = f"{self._name}:{line.offset}" if is_placed and self._placed_rejects < REJECTS_A_FILE else None
         if line.text is None:
             read: DaemonEvent | Reject = Reject(time.time_ns(), f"a line over {self._max_bytes} bytes", place=place)

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from ccostdb.errors import Rejected
 from ccostdb.ingest.cco_overrides import Overrides
-from ccostdb.ingest.outcome import Outcome, Shown, is_heartbeat_due, recorded_run
+from ccostdb.ingest.following import Shown, is_heartbeat_due
+from ccostdb.ingest.outcome import Outcome, recorded_run
 from ccostdb.ledger import call_of_activity
 from ccostdb.model import Batch, Position, Reject, Snapshot
 from ccostdb.settings import Settings

@@ -23,7 +23,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TextLine:
     """One line without its newline, and where it begins. `text` is None where it is too long."""
 
     offset: int
@@ -39,7 +39,7 @@ class LineCutter:
         self._pieces: list[bytes] = []
         self._held_bytes = 0
 
-    def feed(self, block: bytes) -> list[Line]:
+    def feed(self, block: bytes) -> list[TextLine]:
         """The lines that `block` completes. Empty ones are none."""
         *ends, rest = block.split(b"\n")
         found = []
@@ -50,14 +50,14 @@ class LineCutter:
         self._hold(rest)
         return found
 
-    def end(self) -> list[Line]:
+    def end(self) -> list[TextLine]:
         """The line as far as it has come, where the input ends; it is forgotten then."""
         is_long = self._held_bytes > self._max_bytes
         line = b"".join(self._pieces)
         if self.offset == 0:
             line = line.removeprefix(_BOM)
         text = None if is_long else line.decode("utf-8", "replace")
-        found = [Line(self.offset, text)] if text is None or text.strip() else []
+        found = [TextLine(self.offset, text)] if text is None or text.strip() else []
         self.offset += self._held_bytes
         self._pieces, self._held_bytes = [], 0
         return found
@@ -74,9 +74,9 @@ class LineCutter:
 class FilePart:
     """Some lines of a file and how far it is read with them. `last`: what follows them has no newline yet."""
 
-    lines: list[Line]
+    lines: list[TextLine]
     position: Position
-    last: list[Line]
+    last: list[TextLine]
 
 
 class FollowedFile:
@@ -113,7 +113,7 @@ def _read(descriptor: int, known: Position, max_bytes: int) -> Iterator[FilePart
         return
     offset = (known.offset_bytes or 0) if is_same else 0
     position = replace(known, size_bytes=None, mtime_ns=status.st_mtime_ns)
-    cutter, lines, part_start = LineCutter(offset, max_bytes), list[Line](), offset
+    cutter, lines, part_start = LineCutter(offset, max_bytes), list[TextLine](), offset
     os.lseek(descriptor, offset, os.SEEK_SET)
     while block := os.read(descriptor, BLOCK_BYTES):
         lines += cutter.feed(block)
@@ -125,9 +125,9 @@ def _read(descriptor: int, known: Position, max_bytes: int) -> Iterator[FilePart
     yield FilePart(lines, done, cutter.end())
 
 
-def read_stdin(descriptor: int, cutter: LineCutter, wait_s: float) -> tuple[list[Line], bool]:
+def read_stdin(descriptor: int, cutter: LineCutter, wait_s: float) -> tuple[list[TextLine], bool]:
     """The lines that come, and whether that was all. Waits at most LOOK_S for the first, then `wait_s` for more."""
-    lines: list[Line] = []
+    lines: list[TextLine] = []
     until_s = time.monotonic() + LOOK_S
     is_first = True
     while len(lines) < PART_LINES:
