@@ -5,16 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import signal
 import sqlite3
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import ccostdb, run_python
+from commands import ccostdb, environment, run_python
 from hypothesis import given
 from hypothesis import strategies as st
 from ledger_rows import add_calls, add_name, add_source, make_ledger
@@ -238,3 +241,31 @@ def test_chunks_lose_no_row_at_their_edges(count: int) -> None:
 def test_bytes_are_hexadecimal() -> None:
     assert written("csv", [(b"\x01\xff",)], ("a",)) == "a\n01ff\n"
     assert json.loads(written("ndjson", [(b"\x01\xff", 1)], ("a", "b"))) == {"a": "01ff", "b": 1}
+
+
+def test_a_pipe_that_its_maker_does_not_wait_for_gets_every_row(week: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ccostdb", "--db", str(week), "export", "calls", "--format", "ndjson"]
+    here, there = os.pipe()
+    os.set_blocking(there, False)
+    with suppress(BlockingIOError):  # it is full from the start
+        while True:
+            os.write(there, b" " * 1024)
+    with subprocess.Popen(command, stdout=there, env=environment()) as process, open(here, "rb") as pipe:  # noqa: PTH123
+        os.close(there)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(2)
+        rows = pipe.read().lstrip().splitlines()
+        assert process.wait(20) == 0
+    with closing(sqlite3.connect(week)) as con:
+        assert len(rows) == con.execute("select count(*) from calls").fetchone()[0]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files have no such limit")
+def test_a_file_that_may_not_grow_is_one_sentence_and_not_left_behind(week: Path, tmp_path: Path) -> None:
+    limited = (
+        "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (50_000, 50_000)); from ccostdb.__main__ import main; main()"
+    )
+    words = ("--db", str(week), "export", "calls", "--format", "csv", "-o", str(tmp_path / "calls.csv"))
+    done = run_python("-c", limited, *words)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, "Error: File too large.")
+    assert list(tmp_path.iterdir()) == []

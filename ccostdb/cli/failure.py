@@ -23,6 +23,8 @@ _BY_ERRNO = {
     errno.EPERM,
     errno.EROFS,
     errno.ENOSPC,
+    errno.EFBIG,
+    errno.EIO,
     errno.EDQUOT,
     errno.EISDIR,
     errno.ENOTDIR,

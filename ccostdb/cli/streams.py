@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import sys
+from contextlib import suppress
 from typing import TextIO
 
 _PLAIN = {"–": "-", "…": "~", "•": "*", "✓": "+", "✗": "x"}
@@ -25,13 +26,19 @@ def wrapped(text: str, out: TextIO | None = None) -> str:
 
 
 def ready_streams() -> None:
-    """Makes stdout and stderr take any text: a closed one drops it, and what one cannot encode is written plainly."""
+    """Makes stdout and stderr take any text: a closed one drops it, what one cannot encode is written plainly.
+
+    A pipe that its maker does not wait for is waited for by us: what it has no room for would be lost.
+    """
     codecs.register_error("ccostdb.plain", _plainly)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - as long as we live
-        elif stream.errors in ("strict", "surrogateescape") and hasattr(stream, "reconfigure"):
+            continue
+        with suppress(OSError, ValueError):  # it is no file; or Windows
+            os.set_blocking(stream.fileno(), True)
+        if stream.errors in ("strict", "surrogateescape") and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="ccostdb.plain")
 
 

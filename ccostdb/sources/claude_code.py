@@ -50,15 +50,16 @@ def sightings(
     of every line that cannot be understood, and where it lies.
     """
     held: Line | None = None
-    held_offset = 0
+    held_offset, first_ns = 0, None  # the earliest readable time of those that the held one repeats
     for offset, found in _telling_lines(lines, tell):
         if held is not None and _repeats(found, held):
-            found.timestamp = held.timestamp
+            first_ns = _time(held) if first_ns is None else first_ns
         elif held is not None:
-            yield _sighting(held, position_id, held_offset, file_agent, now_ns)
+            yield _sighting(held, position_id, held_offset, file_agent, now_ns, first_ns=first_ns)
+            first_ns = None
         held, held_offset = found, offset
     if held is not None:
-        yield _sighting(held, position_id, held_offset, file_agent, now_ns)
+        yield _sighting(held, position_id, held_offset, file_agent, now_ns, first_ns=first_ns)
 
 
 def parse(line: bytes, position_id: int, offset: int, file_agent: str | None, now_ns: int) -> Sighting | None:
@@ -143,7 +144,13 @@ def _repeats(found: Line, held: Line) -> bool:
     )
 
 
-def _sighting(found: Line, position_id: int, offset: int, file_agent: str | None, now_ns: int) -> Sighting:
+def _time(line: Line) -> int | None:
+    return parse_ns(line.timestamp) if line.timestamp else None
+
+
+def _sighting(
+    found: Line, position_id: int, offset: int, file_agent: str | None, now_ns: int, *, first_ns: int | None = None
+) -> Sighting:
     message = found.message
     if message is None or message.usage is None:
         raise ValueError("a line without usage is no sighting")
@@ -157,7 +164,7 @@ def _sighting(found: Line, position_id: int, offset: int, file_agent: str | None
         usage, message.model, agent, found.agent_id, 0 if rank == RANK_OWN else 1, status, found.request_id,
         found.entrypoint, found.version, found.git_branch, said, nusd,
     ))  # fmt: skip
-    occurred_ns = parse_ns(found.timestamp) if found.timestamp else None
+    occurred_ns = _time(found) if first_ns is None else first_ns
     return Sighting(
         _identity(message.id, found),
         now_ns if occurred_ns is None else occurred_ns,
