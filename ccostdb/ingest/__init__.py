@@ -226,9 +226,10 @@ async def _record_one(source: Source, store: Store, settings: Settings, asked: A
 
 
 async def _record_found(name: str, store: Store, settings: Settings, asked: Asked, stop: asyncio.Event) -> Outcome:
-    """A source from the moment that it is there."""
-    source = SOURCES[name]
+    """A source from the moment that it is there. One that was never looked for to the end is not said to be absent."""
+    source, without = SOURCES[name], "stopped"
     while (found := await unless(stop, source.find(settings))) is None:
+        without = without if stop.is_set() else "absent"
         if asked.once or await stopped_within(stop, LOOK_AGAIN_S):
-            return Outcome(name, "stopped" if stop.is_set() else "absent")
+            return Outcome(name, without)
     return await source.read(store, found, stop, asked)
