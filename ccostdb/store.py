@@ -9,7 +9,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from functools import partial
 from itertools import count
 from typing import Any
@@ -23,9 +23,9 @@ from ccostdb.lock import writing_lock
 from ccostdb.machine import without_cycles
 from ccostdb.model import QUARTER_HOUR_NS, QUARTER_HOUR_S, Batch, Call, Position, call_of_row
 from ccostdb.prices.book import PriceBook
-from ccostdb.prices.plan import Rate
+from ccostdb.prices.plan import BOOK, Rate
 from ccostdb.resources import sql
-from ccostdb.schema import WRITER_PRAGMAS, prepare
+from ccostdb.schema import WRITER_PRAGMAS, prepare, read_only_uri
 from ccostdb.settings import Settings
 from ccostdb.store_batch import add_the_rest
 from ccostdb.store_names import Names
@@ -58,7 +58,11 @@ async def open_store(settings: Settings, stop: asyncio.Event | None = None) -> A
             if settings.home_tz not in (None, home_tz):
                 home_tz = settings.home_tz or home_tz
                 await rollups.rezone(db, ZoneInfo(home_tz))
-            yield Store(db, settings, ZoneInfo(home_tz), next_position_id, is_empty=bool(is_empty), stop=stop)
+            # Closed before the writer, which clears up as the last.
+            with closing(sqlite3.connect(read_only_uri(settings.db), uri=True, timeout=5.0)) as reader:
+                yield Store(
+                    db, reader, settings, ZoneInfo(home_tz), next_position_id, is_empty=bool(is_empty), stop=stop
+                )
 
 
 class Store:
@@ -67,6 +71,7 @@ class Store:
     def __init__(
         self,
         db: aiosqlite.Connection,
+        reader: sqlite3.Connection,
         settings: Settings,
         home_tz: ZoneInfo,
         next_position_id: int,
@@ -75,6 +80,7 @@ class Store:
         stop: asyncio.Event | None,
     ) -> None:
         self.db = db
+        self._reader = reader  # for what has to be told at once
         self.home_tz = home_tz
         self._position_ids = count(next_position_id)
         self._turn = asyncio.Lock()  # one transaction at a time, whichever source it is for
@@ -152,8 +158,10 @@ class Store:
         return {row[0]: call_of_row(row) for row in await self.db.execute_fetchall(query, wanted)}
 
     async def price_book(self) -> PriceBook:
-        """The prices as they are stored."""
-        return PriceBook(await self.db.execute_fetchall(f"select {', '.join(Rate._fields)} from price"))
+        """The prices as they are stored; those of a provider are read when a model of its is met."""
+        rates = f"select {', '.join(Rate._fields)} from price where origin"
+        over = await self.db.execute_fetchall(f"{rates} <> ?", (BOOK,))
+        return PriceBook(over, lambda provider: self._reader.execute(f"{rates} = ? and provider = ?", (BOOK, provider)))
 
     async def append(self, batch: Batch) -> None:
         """Everything in the batch, or nothing. In a transaction that is shared, it is stored with the last of them."""

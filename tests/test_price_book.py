@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pricing import NOW
 
 from ccostdb.errors import BadSettings
+from ccostdb.model import NO_COST, Usage
 from ccostdb.prices import sync as price_book
 from ccostdb.prices.book import PriceBook
 from ccostdb.prices.plan import BOOK, OVERLAY, Rate
@@ -153,3 +155,30 @@ def test_every_model_of_the_overlay_is_one_that_the_base_knows() -> None:
     for rate in rates:
         if rate.origin == OVERLAY and rate.kind != "factor":
             assert book.is_priced(rate.model)
+
+
+def test_a_book_whose_base_is_read_when_it_is_needed_prices_every_model_as_a_whole_one() -> None:
+    users = (
+        {"model": "gpt-4o", "input": 2},
+        {"model": "my-model", "input": 1, "output": 2},
+        {"model": "glm-4.6", "times": 2},
+    )
+    rates = list(all_rates(users))
+    over, base = [rate for rate in rates if rate.origin != BOOK], [rate for rate in rates if rate.origin == BOOK]
+    asked: list[str] = []
+
+    def base_of(provider: str) -> list[Rate]:
+        asked.append(provider)
+        return [rate for rate in base if rate.provider == provider]
+
+    whole, usage = PriceBook(rates), Usage(1000, 100, 0, 0, 0)
+    PriceBook(over, base_of).cost("claude-sonnet-4-5", NOW, usage)
+    assert "openrouter" not in asked
+    assert len(asked) == len(set(asked))
+    lazy = PriceBook(over, base_of)
+    names = {
+        f"{before}{rate.model}" for rate in rates for before in ("", f"{rate.provider}/", "openrouter/", "bedrock/us.")
+    }
+    priced = [name for name in sorted(names) if whole.cost(name, NOW, usage) != NO_COST]
+    assert len(priced) > 1000
+    assert [name for name in names if lazy.cost(name, NOW, usage) != whole.cost(name, NOW, usage)] == []

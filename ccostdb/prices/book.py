@@ -7,7 +7,7 @@ whole cost unknown: nothing is guessed, and nothing that was used is left out of
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Context, Decimal
 from functools import cache
 from itertools import chain, groupby
@@ -20,6 +20,9 @@ from ccostdb.prices.plan import BOOK, FREE, KINDS, Entry, Rate, Span, Tier, comp
 
 MOST_TOKENS = 1 << 32  # of one kind in one call: beyond, sums of money could leave 64 bits
 _EXACT = Context(prec=80)
+
+
+_Rows = Callable[[str], Iterable[Sequence[Any]]]
 
 
 class PricedPart(NamedTuple):
@@ -41,14 +44,17 @@ class PricedPart(NamedTuple):
 class PriceBook:
     """The rates of table `price`, compiled once for each model, speed and region that is met."""
 
-    def __init__(self, rows: Iterable[Sequence[Any]]) -> None:
-        """`rows` have the columns of Rate, in its order; their own order is free."""
+    def __init__(self, rows: Iterable[Sequence[Any]], base_of: _Rows | None = None) -> None:
+        """`rows` have the columns of Rate, in its order; their own order is free.
+
+        `base_of` gives the base's rows of a provider, once one of its models is met: most never are. None: `rows` has
+        them all.
+        """
         self._base: dict[str | None, list[Entry]] = {}
+        self._base_of = base_of
         self._plans: dict[tuple[str | None, str | None, str | None], tuple[Span, ...]] = {}
         over: list[Entry] = []
-        ordinal = attrgetter("ordinal")
-        for _, group in groupby(sorted(map(Rate._make, rows), key=ordinal), key=ordinal):
-            entry = tuple(group)
+        for entry in _entries(rows):
             home = self._base.setdefault(entry[0].provider, []) if entry[0].origin == BOOK else over
             home.append(entry)
         # What lies over the base, each with the entry that its own model's name means there.
@@ -93,13 +99,13 @@ class PriceBook:
         return [rate for entry in self._entries(model) for rate in entry if rate.holds(at_s)]
 
     def all_rates(self, model: str) -> list[Rate]:
-        """Every rate of an entry that names the model, whoever bills it and whenever it holds."""
+        """Every rate of an entry that names the model, whoever bills it and whenever it holds; in a whole book."""
         entries = [*chain.from_iterable(self._base.values()), *(entry for entry, _ in self._over)]
         names = _names(model)
         return [rate for entry in entries if any(_is_match(entry, name) for name in names) for rate in entry]
 
     def standard_rates(self, at_ns: int) -> Iterator[tuple[str | None, str, dict[str, Rate]]]:
-        """Provider and name of each model that has a standard rate at that time, and its rates by kind."""
+        """Provider and name of each model that has a standard rate then, and its rates by kind; in a whole book."""
         left = [entry for entry, _ in self._over]
         for base in chain.from_iterable(self._base.values()):
             provider, model = base[0].provider, base[0].model
@@ -188,10 +194,22 @@ class PriceBook:
         """The first entry of the base that the model's name matches."""
         for provider, spellings in lookups(model):
             for name in spellings:
-                for entry in self._base.get(provider, ()):
+                for entry in self._base_entries(provider):
                     if _is_match(entry, name):
                         return entry
         return None
+
+    def _base_entries(self, provider: str) -> list[Entry]:
+        if provider not in self._base:
+            self._base[provider] = list(_entries(self._base_of(provider))) if self._base_of else []
+        return self._base[provider]
+
+
+def _entries(rows: Iterable[Sequence[Any]]) -> Iterator[Entry]:
+    """The rows by their ordinal."""
+    ordinal = attrgetter("ordinal")
+    for _, group in groupby(sorted(map(Rate._make, rows), key=ordinal), key=ordinal):
+        yield tuple(group)
 
 
 def _names(model: str) -> list[str]:
