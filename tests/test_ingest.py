@@ -168,7 +168,7 @@ def content(path: Path) -> list[tuple]:
 
 def test_a_kill_at_any_moment_costs_nothing(home, db, monkeypatch):
     tree = home / "tree"
-    for number in range(6):  # enough files for the kills to fall in the middle
+    for number in range(12):  # enough files for the kills to fall in the middle
         for path in TREE.rglob("*.jsonl"):
             target = tree / str(number) / path.relative_to(TREE)
             target.parent.mkdir(parents=True)
@@ -177,9 +177,10 @@ def test_a_kill_at_any_moment_costs_nothing(home, db, monkeypatch):
     undisturbed = home / "whole.db"
     assert run(*words, "--db", str(undisturbed)).returncode == 0
     total, seen = count(undisturbed), []
-    small_parts = (  # each is a batch; and as in a large import, sixteen share a transaction
-        "import ccostdb.sources.transcript_files as t, ccostdb.ingest.claude_code as c; t.SIGHTINGS_A_PART = 5; "
-        "c.BYTES_A_PART = 0; from ccostdb.cli import main; main()"
+    small_parts = (  # each is a batch; and as in a large import, some share a transaction
+        "import ccostdb.sources.transcript_files as t, ccostdb.ingest.claude_code as c, ccostdb.store as s; "
+        "t.SIGHTINGS_A_PART = 1; c.BYTES_A_PART = 0; s.BATCHES_A_TRANSACTION = 3; "
+        "from ccostdb.cli import main; main()"
     )
     with closing(sqlite3.connect(f"{db.as_uri()}?mode=ro", uri=True, isolation_level=None)) as reader:
         reader.execute("begin")
