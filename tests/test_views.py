@@ -145,7 +145,7 @@ def test_no_placeholder_is_left_in_a_statement_and_each_view_comes_after_those_i
 )
 def test_cells_that_are_added_up_by_the_start_of_a_key_are_not_sorted(con: sqlite3.Connection, view: str) -> None:
     steps = con.execute(f"explain query plan select * from {view}").fetchall()
-    (scan,) = [step for step in steps if step["detail"].startswith("SCAN rollup_day")]
+    scan = next(step for step in steps if step["detail"].startswith("SCAN rollup_day"))
     assert [step["detail"] for step in steps if step["parent"] == scan["parent"] and "B-TREE" in step["detail"]] == []
 
 
