@@ -163,7 +163,7 @@ def test_the_savings_of_response_caching_are_those_of_the_view(con: sqlite3.Conn
     for zone in ("UTC", "Pacific/Auckland"):
         asked = report(con, Question("savings", since="2026-11", zone=zone), NOW / SECOND_NS)
         assert round(sum(row[-1] for row in asked.rows) * 1e9) == 31 * USD
-    con.rollback()  # the zone
+        con.rollback()  # the zone
     con.execute("update call set reported_nusd = null")
     assert breakdowns(con, *november).response_cache_savings_nusd is None
     assert breakdowns(con, date(2026, 10, 1), date(2026, 10, 31)).response_cache_savings_nusd == 0
