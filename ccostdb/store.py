@@ -92,8 +92,9 @@ class Store:
         self._names = Names(db)
         self._buckets: set[int] = set()
         self._with_calls: set[int] = set()  # sources
-        # Every id that is stored, while a ledger that was empty fills; None: too many, or not known. Spares a look-up.
-        self._stored_ids: set[str] | None = set() if is_empty else None
+        # Every id that is stored, while an import fills a ledger that was empty. None: ask. Spares it look-ups.
+        self._stored_ids: set[str] | None = None
+        self._is_empty = is_empty
 
     async def source_id(self, kind: str, address: str) -> int:
         """The id of a source, made when it is new. The first of a kind bears its name, others their address too."""
@@ -180,6 +181,7 @@ class Store:
                 await db.execute("pragma synchronous = normal")
                 await db.execute("pragma cache_size = -16384")
             self._batches_a_transaction = BATCHES_A_TRANSACTION if may_share and not self._has_patience else 1
+            self._stored_ids = set() if self._is_empty else None
             with without_cycles():
                 yield
         finally:
@@ -267,6 +269,7 @@ class Store:
             for rows, is_rare in zip(call_rows(batch.source_id, some, ids), (False, True), strict=True):
                 if rows:
                     await self.db.executemany(put_call(is_new=is_new, is_rare=is_rare), rows)
+        self._is_empty = False
         if self._stored_ids is not None:
             self._stored_ids.update([call.call_id for call in calls])
             self._stored_ids = self._stored_ids if len(self._stored_ids) <= MOST_STORED_IDS else None

@@ -184,12 +184,16 @@ def test_what_a_new_ledger_was_just_given_is_found_again(tmp_path):
     settings = settings_for(tmp_path)
 
     async def body(store: Store, source_id: int, run_id: int) -> None:
-        assert await store.stored_calls(["a"]) == {}
-        await store.append(Batch(source_id, run_id, NOON_NS, calls=[call("a")]))
-        assert (await store.stored_calls(["a", "b"])).keys() == {"a"}
-        with pytest.raises(sqlite3.IntegrityError):
-            await store.append(Batch(source_id, run_id, NOON_NS, calls=[call("b"), call("c", status=b"no text")]))
-        assert (await store.stored_calls(["a", "b"])).keys() == {"a"}
+        async with store.importing(may_share=False):
+            assert await store.stored_calls(["a"]) == {}
+            await store.append(Batch(source_id, run_id, NOON_NS, calls=[call("a")]))
+            assert (await store.stored_calls(["a", "b"])).keys() == {"a"}
+            with pytest.raises(sqlite3.IntegrityError):
+                await store.append(Batch(source_id, run_id, NOON_NS, calls=[call("b"), call("c", status=b"no text")]))
+            assert (await store.stored_calls(["a", "b"])).keys() == {"a"}
+        await store.append(Batch(source_id, run_id, NOON_NS, calls=[call("d")]))
+        async with store.importing(may_share=False):
+            assert (await store.stored_calls(["a", "d"])).keys() == {"a", "d"}
 
     with_store(settings, body)
 
