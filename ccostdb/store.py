@@ -85,7 +85,7 @@ class Store:
         self._position_ids = count(next_position_id)
         self._turn = asyncio.Lock()  # one transaction at a time, whichever source it is for
         self.patience = Patience(db, self._turn, stop)
-        self._has_patience = stop is not None  # and whoever stops us, or has events to append, waits for a transaction
+        self._has_patience = stop is not None  # then others wait for a transaction, too: they need short ones
         self._batches = 0  # in the transaction that is open
         self._batches_a_transaction = 1
         self._settings = settings
@@ -239,7 +239,7 @@ class Store:
                 raise
 
     async def _commit(self) -> None:
-        """Stores the batches that were appended since the last time, if there are any."""
+        """Stores the batches that were appended since the last time, if there are any; cancelled, it may do so, too."""
         if self._batches == 0:
             return
         try:

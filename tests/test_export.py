@@ -243,7 +243,7 @@ def test_bytes_are_hexadecimal() -> None:
     assert json.loads(written("ndjson", [(b"\x01\xff", 1)], ("a", "b"))) == {"a": "01ff", "b": 1}
 
 
-def test_a_pipe_that_its_maker_does_not_wait_for_gets_every_row(week: Path, tmp_path: Path) -> None:
+def test_a_pipe_that_its_maker_does_not_wait_for_gets_every_row(week: Path) -> None:
     command = [sys.executable, "-m", "ccostdb", "--db", str(week), "export", "calls", "--format", "ndjson"]
     here, there = os.pipe()
     os.set_blocking(there, False)

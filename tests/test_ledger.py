@@ -19,6 +19,12 @@ AGES = {1: 100, 2: 200, 3: 300}
 FIRST = "2026-08-12T12:00:00.000Z"
 LATER = "2026-08-12T12:00:05.000Z"
 UNREADABLE = ["never", "2026-02-30T12:00:00.000Z", "1969-12-31T23:59:59.999Z"]  # the latter two look like times
+UNSORTED = [
+    "2026-08-12 12:00:03.000Z",
+    "2026-08-12t12:00:02.000Z",
+    "2026-08-12T12:00:60.500Z",
+    "2026-08-12T12:01:00.000Z",
+]
 
 
 def sighting(position: int = 1, offset: int = 0, now_ns: int = 0, **changes: object) -> Sighting:
@@ -138,7 +144,9 @@ def files_of_lines(draw: st.DrawFn) -> list[bytes]:
         each = line(
             draw(st.sampled_from(["msg_01" + "A" * 24, "gen-" + "1" * 30])),
             draw(st.sampled_from([1, 2])),
-            at=draw(st.sampled_from([FIRST, LATER, *offset_times, "2026-08-12T12:00:03Z", *UNREADABLE, None])),
+            at=draw(
+                st.sampled_from([FIRST, LATER, *offset_times, "2026-08-12T12:00:03Z", *UNREADABLE, *UNSORTED, None])
+            ),
             request_id=draw(st.sampled_from(["req_1", None])),
             session=draw(st.sampled_from("ab")),
             cwd=draw(st.sampled_from(["/a", "/b"])),

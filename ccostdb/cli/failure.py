@@ -32,7 +32,7 @@ _BY_ERRNO = {
 }
 
 
-INTERRUPTED = 130  # as a shell says it of Ctrl-C
+INTERRUPTED = 130  # as a shell says it of Ctrl-C; for SIGTERM the same
 
 
 class Failure(click.ClickException):

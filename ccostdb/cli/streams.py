@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import codecs
 import os
 import sys
@@ -28,7 +29,7 @@ def wrapped(text: str, out: TextIO | None = None) -> str:
 def ready_streams() -> None:
     """Makes stdout and stderr take any text: a closed one drops it, what one cannot encode is written plainly.
 
-    A pipe that its maker does not wait for is waited for by us: what it has no room for would be lost.
+    A pipe that its maker does not wait for is waited for by us, while we live: what it has no room for would be lost.
     """
     codecs.register_error("ccostdb.plain", _plainly)
     for name in ("stdout", "stderr"):
@@ -37,9 +38,17 @@ def ready_streams() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - as long as we live
             continue
         with suppress(OSError, ValueError):  # it is no file; or Windows
-            os.set_blocking(stream.fileno(), True)
+            if not os.get_blocking(stream.fileno()):
+                os.set_blocking(stream.fileno(), True)
+                atexit.register(_give_back, stream)
         if stream.errors in ("strict", "surrogateescape") and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="ccostdb.plain")
+
+
+def _give_back(stream: TextIO) -> None:
+    with suppress(OSError, ValueError):
+        stream.flush()
+        os.set_blocking(stream.fileno(), False)
 
 
 def _plainly(error: UnicodeError) -> tuple[str, int]:

@@ -121,7 +121,7 @@ def parameters_of(question: str) -> list[str]:
 
 def _understand(con: sqlite3.Connection, since: str | None, until: str | None, tz: str | None, now_ns: int) -> _Asked:
     (home_tz,) = con.execute("select home_tz from ledger").fetchone()
-    zone = read_zone(tz or home_tz)
+    zone = read_zone(home_tz if tz is None else tz)
     today = datetime.fromtimestamp(now_ns // 1_000_000_000, zone).date()
     first = read_days(since, today)[0] if since is not None else None
     last = read_days(until, today)[1] if until is not None else None

@@ -20,8 +20,6 @@ from ccostdb.prices.plan import BOOK, FREE, KINDS, Entry, Rate, Span, Tier, comp
 
 MOST_TOKENS = 1 << 32  # of one kind in one call: beyond, sums of money could leave 64 bits
 _EXACT = Context(prec=80)
-
-
 _Rows = Callable[[str], Iterable[Sequence[Any]]]
 
 
@@ -100,14 +98,14 @@ class PriceBook:
 
     def all_rates(self, model: str) -> list[Rate]:
         """Every rate of an entry that names the model, whoever bills it and whenever it holds; in a whole book."""
-        entries = [*chain.from_iterable(self._base.values()), *(entry for entry, _ in self._over)]
+        entries = [*self._whole_base(), *(entry for entry, _ in self._over)]
         names = _names(model)
         return [rate for entry in entries if any(_is_match(entry, name) for name in names) for rate in entry]
 
     def standard_rates(self, at_ns: int) -> Iterator[tuple[str | None, str, dict[str, Rate]]]:
         """Provider and name of each model that has a standard rate then, and its rates by kind; in a whole book."""
         left = [entry for entry, _ in self._over]
-        for base in chain.from_iterable(self._base.values()):
+        for base in self._whole_base():
             provider, model = base[0].provider, base[0].model
             over = self._lying_over(base, _names(f"{provider}/{model}"), provider)
             left = [entry for entry in left if entry not in over]
@@ -198,6 +196,11 @@ class PriceBook:
                     if _is_match(entry, name):
                         return entry
         return None
+
+    def _whole_base(self) -> Iterator[Entry]:
+        if self._base_of is not None:
+            raise ValueError("only some of the base has been read")
+        return chain.from_iterable(self._base.values())
 
     def _base_entries(self, provider: str) -> list[Entry]:
         if provider not in self._base:

@@ -139,7 +139,7 @@ def _order(question: Question) -> str:
 
 def _understand(con: sqlite3.Connection, question: Question, now_s: float) -> _Asked:
     (home_zone,) = con.execute("select home_tz from ledger").fetchone()
-    zone = read_zone(question.zone or home_zone)
+    zone = read_zone(home_zone if question.zone is None else question.zone)
     today = datetime.fromtimestamp(now_s, zone).date()
     since = read_days(question.since, today)[0] if question.since is not None else None
     until = read_days(question.until, today)[1] if question.until is not None else None

@@ -136,6 +136,8 @@ def _repeats(found: Line, held: Line) -> bool:
         and later >= earlier
         and len(later) == len(earlier) == _PLAIN_TIME_LENGTH
         and later[-1] == earlier[-1] == "Z"
+        and later[10] == earlier[10] == "T"
+        and earlier[17] < "6"  # a leap second lies behind what sorts behind it
         and len(after.id) >= _UNIQUE_ID_LENGTH
         and (after.id.startswith("msg_") or bool(found.request_id))
         and after.usage is not None
