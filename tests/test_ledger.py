@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from copy import copy
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transcripts import line
@@ -169,6 +170,24 @@ def test_a_whole_file_gives_the_same_calls_as_every_line_by_itself(lines):
     for call in (*calls[0].values(), *calls[1].values()):
         call.origin_offset = 0  # of several lines that agree on everything about their origin, any
     assert calls[0] == calls[1]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        *((bad, LATER) for bad in UNREADABLE),
+        ("2026-08-12 12:00:05.000Z", "2026-08-12T12:00:01.000Z"),
+        ("2026-08-12T12:00:05.000Z", "2026-08-12t12:00:01.000Z"),
+        ("2026-08-12T12:00:60.999Z", "2026-08-12T12:01:00.000Z"),
+        ("1970-01-01T00:00:00.000Z", LATER),
+    ],
+)
+def test_the_time_of_a_streamed_answer_is_the_earliest_that_can_be_read(first, second):
+    lines = [json.dumps(line(output=number, at=at)).encode() for number, at in enumerate((first, second), start=1)]
+    at_once = fold(*claude_code.sightings(enumerate(lines), 1, None, 7, lambda offset, why: None))
+    each = [parse(one, 1, offset, None, 7) for offset, one in enumerate(lines)]
+    assert at_once.occurred_ns == fold(*(one for one in each if one)).occurred_ns
+    assert not at_once.is_receipt_time
 
 
 def test_a_finished_call_has_its_total_and_no_price_from_an_empty_book():
