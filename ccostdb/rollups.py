@@ -199,7 +199,12 @@ async def transaction(db: aiosqlite.Connection) -> AsyncIterator[None]:
         yield
         await db.execute("commit")
     except BaseException:
-        # Without asking whether there is one: a `begin` that was cancelled still runs in the connection's thread.
-        with suppress(sqlite3.OperationalError):  # there is none, or SQLite has taken it back where the disk was full
-            await db.execute("rollback")
+        await roll_back(db)
         raise
+
+
+async def roll_back(db: aiosqlite.Connection) -> None:
+    """Takes the open transaction back, if there is one."""
+    # Without asking whether there is: a `begin` that was cancelled still runs in the connection's thread.
+    with suppress(sqlite3.OperationalError):  # there is none, or SQLite has taken it back where the disk was full
+        await db.execute("rollback")

@@ -9,7 +9,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import asynccontextmanager, closing
 from functools import partial
 from itertools import count
 from typing import Any
@@ -255,9 +255,7 @@ class Store:
         self._buckets.clear()
         self._with_calls.clear()
         self._names.forget()
-        # Without asking whether there is one: a `begin` that was cancelled still runs in the connection's thread.
-        with suppress(sqlite3.OperationalError):  # there is none, or SQLite has taken it back where the disk was full
-            await self.db.execute("rollback")
+        await rollups.roll_back(self.db)
 
     async def _add_calls(self, batch: Batch) -> None:
         calls = [*batch.calls, *batch.new_calls]

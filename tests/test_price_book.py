@@ -182,3 +182,9 @@ def test_a_book_whose_base_is_read_when_it_is_needed_prices_every_model_as_a_who
     priced = [name for name in sorted(names) if whole.cost(name, NOW, usage) != NO_COST]
     assert len(priced) > 1000
     assert [name for name in names if lazy.cost(name, NOW, usage) != whole.cost(name, NOW, usage)] == []
+
+
+def test_a_model_of_an_unlisted_provider_may_be_priced_while_the_rates_are_gone_through() -> None:
+    book = PriceBook(all_rates(()))
+    for _ in book.standard_rates(NOW):
+        assert book.cost("lm_studio/some-model", NOW, Usage(1, 0, 0, 0, 0)) == NO_COST

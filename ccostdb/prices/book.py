@@ -203,9 +203,9 @@ class PriceBook:
         return chain.from_iterable(self._base.values())
 
     def _base_entries(self, provider: str) -> list[Entry]:
-        if provider not in self._base:
-            self._base[provider] = list(_entries(self._base_of(provider))) if self._base_of else []
-        return self._base[provider]
+        if self._base_of is not None and provider not in self._base:
+            self._base[provider] = list(_entries(self._base_of(provider)))
+        return self._base.get(provider, [])
 
 
 def _entries(rows: Iterable[Sequence[Any]]) -> Iterator[Entry]:
